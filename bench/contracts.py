@@ -214,7 +214,7 @@ def check_cost(name: str) -> None:
     for key, measurement in first.items():
         known = quantities().get(key)
         assert known is not None, f"no task has the quantity {key}: add a line to its `_QUANTITIES`"
-        assert measurement.unit == known.unit, f"{key} is in {measurement.unit}, not in {known.unit}"
+        assert measurement.unit == known[0], f"{key} is in {measurement.unit}, not in {known[0]}"
         assert all(math.isfinite(sample) for sample in measurement.samples), f"{key} is not finite"
         assert measurement.samples == again[key].samples, f"{key} is another number the second time"
 

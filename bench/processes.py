@@ -9,7 +9,6 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
 
 _one_at_a_time = threading.Lock()
 
@@ -36,6 +35,8 @@ def deaf() -> Iterator[None]:
 
     Ctrl-C at the terminal reaches it too, and it would tell where it was in its imports.
     """
+    from multiprocessing import resource_tracker
+
     resource_tracker.ensure_running()  # it would lift the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:

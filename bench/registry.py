@@ -17,7 +17,6 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
@@ -91,6 +90,8 @@ class Registry(Generic[_T]):
         """
         if self._loaded:
             return
+        from importlib.metadata import entry_points  # which takes a while, and the command line begins here
+
         for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
             if not module.name.startswith("_"):
                 try:

@@ -176,14 +176,17 @@ class TestForecast:
     def run(
         self, plan: list[Planned], expected_s: float, takes_s: dict[str, float], done: int
     ) -> tuple[float, float]:
-        """Return what a run says is left after some jobs, one after the other, and what is left."""
+        """Return what a run says is left after some jobs, one after the other, and what is left.
+
+        At its end the first job is timed once more.
+        """
         clock = Clock()
         forecast = Forecast(plan, lambda _: expected_s, now=clock)
         forecast.begin()
         for planned in plan[:done]:
             clock.now_s += takes_s[planned.job.arch]
             forecast.took(planned.job, takes_s[planned.job.arch])
-        return forecast.left_s(), sum(takes_s[planned.job.arch] for planned in plan[done:])
+        return forecast.left_s(), sum(takes_s[planned.job.arch] for planned in [*plan[done:], plan[0]])
 
     @pytest.mark.parametrize("expected_s", [1.0, 10.0, 100.0])
     def test_what_a_network_took_is_expected_of_its_further_processes(self, expected_s: float) -> None:
@@ -207,7 +210,24 @@ class TestForecast:
         for planned in plan[:20]:
             clock.now_s += 30.0
             forecast.took(planned.job, 30.0)
-        assert forecast.left_s() == pytest.approx(30.0, rel=0.1)
+        assert forecast.left_s() == pytest.approx(30.0 + 30.0, rel=0.1)  # and the first job once more
+
+    def test_the_job_that_is_timed_once_more_at_the_end_counts_where_there_are_four(self) -> None:
+        plan = [infer(f"n{number}") for number in range(4)]
+        assert Forecast(plan[:3], lambda _: 5.0).left_s() == 15.0
+        forecast = Forecast(plan, lambda _: 5.0)
+        assert forecast.left_s() == 25.0
+        forecast.leave_out([plan[0].job])
+        assert forecast.left_s() == 15.0
+        clock = Clock()
+        forecast = Forecast(plan, lambda _: 5.0, now=clock)
+        forecast.begin()
+        for planned in plan:
+            clock.now_s += 5.0
+            forecast.took(planned.job, 5.0)
+        assert forecast.left_s() == pytest.approx(5.0)
+        forecast.took(plan[0].job, 5.0)
+        assert forecast.left_s() == 0.0
 
     def test_a_job_under_way_has_taken_some_of_its_time(self) -> None:
         clock = Clock()

@@ -448,6 +448,13 @@ def test_a_library_that_is_not_there_is_named_with_its_extra() -> None:
     assert caught.value.tip == install_tip("no_such_library")
 
 
+def test_a_folder_of_its_name_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "left_by_a_library").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnsupportedError, match="left_by_a_library is not installed"):
+        library("left_by_a_library")
+
+
 def test_each_library_has_an_extra() -> None:
     extras = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"][
         "optional-dependencies"

@@ -5,6 +5,7 @@ Where pdflatex or tectonic is at hand the tables are compiled; a reader of LaTeX
 
 from __future__ import annotations
 
+import io
 import math
 import random
 import re
@@ -34,6 +35,7 @@ from make_records import (
     stepped,
     times,
 )
+from rich.console import Console
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.flags import flags_of
@@ -43,7 +45,7 @@ from bench.records.store import Run
 from bench.report.tables._columns import comparison_view
 from bench.report.tables._view import Column, number, view, whole
 from bench.report.tables.cells import Cell, Head, View
-from bench.report.tables.formats import to_latex, to_longtable, to_markdown
+from bench.report.tables.formats import Terminal, to_latex, to_longtable, to_markdown
 
 NASTY = (
     *(
@@ -400,8 +402,31 @@ def test_footnotes_of_folded_columns_alone_come_last_and_are_told_apart() -> Non
     heads = [Head("Network"), Head("Folded", folded=True), Head("Shown")]
     row = [Cell("a"), Cell("1", flags=("beyond_image", "noisy")), Cell("2", flags=("noisy", "one_process"))]
     shown = View(heads, [row])
-    assert shown.footnotes == {"noisy": "a", "beyond_image": "b"}
+    assert shown.page_footnotes == {"noisy": "a", "beyond_image": "b"}
     assert shown.folded_footnotes == {"beyond_image"}
+
+
+def test_letters_are_in_the_order_of_their_appearance_where_no_column_is_folded() -> None:
+    heads = [Head("Network"), Head("Folded", folded=True), Head("Shown")]
+    rows = [
+        [Cell("a"), Cell("1", flags=("beyond_image",)), Cell("2", flags=("noisy",))],
+        [Cell("b"), Cell("1"), Cell("2", flags=("contended",))],
+    ]
+    shown = View(heads, rows)
+    assert re.findall(r"<sup>(\w)</sup>", to_markdown(shown)) == ["a", "b", "c", "a", "b", "c"]
+    assert re.findall(r"superscript\{(\w)\}", to_latex(shown, "Doubts")) == ["a", "b", "c", "a", "b", "c"]
+
+
+def test_a_terminal_has_the_letters_and_footnotes_of_the_columns_that_it_shows() -> None:
+    heads = [Head("Network"), Head("Wide", keep=0), Head("Kept", keep=3)]
+    shown = View(heads, [[Cell("a"), Cell("1 " * 12, flags=("contended",)), Cell("2", flags=("noisy",))]])
+    console = Console(file=io.StringIO(), width=30)
+    console.print(Terminal(shown))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "2 a" in text
+    assert "contended" not in text
+    assert "\na noisy" in text
 
 
 def test_how_published_numbers_were_tested_is_said_only_beside_such_numbers() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from commands import COMMANDS, read
 from typer.testing import CliRunner
@@ -32,6 +34,14 @@ def test_each_command_stands_in_one_group_with_its_first_example():
             assert listed.count(f"\n  {words} ") == 1
             assert listed.count(f" {example}\n") == 1
     assert "Commands:" not in listed
+
+
+@pytest.mark.slow
+def test_a_help_has_no_types_of_python():
+    for words in COMMANDS:
+        assert not re.findall(r"<(?:\w+ range|int|str|float|path|list\[\w+\])>", help_of(*words.split())), (
+            words
+        )
 
 
 @pytest.mark.slow

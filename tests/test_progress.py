@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import make_job, make_planned, make_record
@@ -14,6 +15,8 @@ from bench.cli._progress import Progress
 from bench.cli._words import at_place
 from bench.plan.expand import Planned
 from bench.records.record import Record
+from bench.records.store import Run
+from bench.units import duration
 
 
 def on_card(seed: int = 0) -> Planned:
@@ -109,16 +112,36 @@ def test_a_label_has_the_place_instead_of_the_device(
     assert at_place(make_job(task="infer", settings=settings), place) == expected
 
 
+def test_a_label_has_the_commits_of_a_gate_and_not_where_they_lie() -> None:
+    network = "/tmp/bench-gate-x3j49e9l/652850b/nets/mine.py:Net"
+    assert at_place(make_job(task="infer", arch=network)) == "infer 652850b/nets/mine.py:Net 32 px"
+
+
 def test_a_run_that_was_granted_time_tells_what_is_left_of_it(plain: Progress) -> None:
-    plain.granted(lambda: 75.0)
+    plain.granted(lambda: 75.0, 80)
     assert plain._left() == "at most 1 min 15 s left"
-    plain.granted(lambda: -2.0)
+    plain.granted(lambda: -2.0, 1)
     assert plain._left() == "at most 0.0 s left"
-    plain.granted(iter([60.0, 45.0, 45.0]).__next__)
+    plain.granted(iter([60.0, 60.0, 45.0, 45.0]).__next__, 2)
     plain.begun("", 7)
     assert (plain.bar.tasks[0].percentage, plain.bar.tasks[0].fields["head"]) == (25.0, "0")
     plain.recorded(record_of(on_card()))
+    assert told(plain)[:2] == [
+        "80 networks race; at most 1 min 15 s left",
+        "1 network races; at most 0.0 s left",
+    ]
     assert told(plain)[-1].startswith("1 infer net")
+
+
+def test_the_time_left_has_the_report_where_one_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.cli._progress.report_s", lambda _start_s, records: 50.0 * records)
+    left = []
+    for report in (False, True):
+        progress = Progress(Console(file=io.StringIO(), width=300), report=report)
+        progress.planned([on_card(0), on_card(1)], Run("r", Path("nowhere/r"), ()), {})
+        left.append(progress.report_s)
+        assert progress._left() == f"about {duration(progress.forecast.left_s() + left[-1])} left"
+    assert left == [0.0, 100.0]
 
 
 def test_of_one_place_the_line_has_the_device_of_the_job(plain: Progress) -> None:

@@ -93,8 +93,9 @@ def test_what_is_stored_is_a_quantity() -> None:
     for folder in RUNS:
         for record in read_once(folder).records:
             for m in record.measurements:
-                assert known[m.name].unit == m.unit
-                assert known[m.name].better in (m.better, "neither")
+                unit, better = known[m.name]
+                assert unit == m.unit
+                assert better in (m.better, "neither")
 
 
 def test_a_measurement_takes_unit_and_direction_from_its_quantity() -> None:

@@ -106,7 +106,9 @@ def _machine_number(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(pa.float64())
 
 
-_TIP = "tables: measurements, networks; `describe measurements` shows columns"
+_TIP = (
+    "tables: measurements, where a network is its `arch`, and networks; `describe measurements` shows columns"
+)
 
 
 def _networks(folders: Iterable[Path]) -> pd.DataFrame:

@@ -133,7 +133,7 @@ def race(
             info = info_of(prepared, store.run, argv)
             store.write_info(info)
             course.observer.planned((), store.run, catalog.environment)
-            course.observer.granted(time.left)
+            course.observer.granted(time.left, len(known.table))
             raced = course.answer(store)
             jobs = [planned.job.to_json() for planned in course.plan]
             kind = f"{known.accuracy.capitalize()}, {known.origin}"

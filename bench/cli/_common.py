@@ -34,7 +34,9 @@ class Format(StrEnum):
     json = "json"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="What is printed.")]
+FormatOption = Annotated[
+    Format, typer.Option("--format", "-f", help="How it is printed; rich is for a terminal.")
+]
 
 
 def examples_of(*examples: str) -> str:
@@ -107,7 +109,7 @@ NamesArgument = Annotated[
         metavar="all | NAME",
         autocompletion=networks_or_experiments,
         help="Architectures: names, globs, torchvision:NAME, timm:NAME, hf:NAME, file.py:NAME, net.pt2, net.pt. "
-        "None or `all`: the line-up.",
+        "None or `all`: the classics, LeNet-5 to ResNet-152.",
     ),
 ]
 

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli._words import at_place
 from bench.plan.job import unnumbered
 from bench.records.record import Record
 from bench.report.text import plain
@@ -63,7 +64,7 @@ class Measured:
         if record.role == "drift_control":
             return
         key = record.job.series()
-        series = self._series.setdefault(key, _Series(plain(unnumbered(record.job.label()))))
+        series = self._series.setdefault(key, _Series(plain(unnumbered(at_place(record.job)))))
         values = {m.name: m for m in record.measurements}
         series.words = plain(words)
         if "top1" in values:

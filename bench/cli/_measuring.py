@@ -23,12 +23,17 @@ from bench.records.store import Run
 _T = TypeVar("_T")
 
 
-def measure(function: Callable[..., _T], *args: object, quiet: bool = False, **options: object) -> _T:
-    """Call a function of `bench.api` that measures, with progress on stderr and this command line noted in the run."""
+def measure(
+    function: Callable[..., _T], *args: object, quiet: bool = False, report: bool = False, **options: object
+) -> _T:
+    """Call a function of `bench.api` that measures, with progress on stderr and this command line noted in the run.
+
+    `report` says whether a report follows.
+    """
     argv = ["bench", *sys.argv[1:]]
     if quiet:
         return function(*args, **options, observer=Quiet(), argv=argv)
-    with Progress(stderr(), Screen(sys.stderr)) as progress:
+    with Progress(stderr(), Screen(sys.stderr), report=report) as progress:
         return function(*args, **options, observer=progress, argv=argv)
 
 

@@ -24,7 +24,7 @@ from bench.cli._words import at_place, edits, few, headline
 from bench.execution.places import HOST
 from bench.execution.runner import Observer
 from bench.io import JsonObject
-from bench.plan.estimate import Forecast, estimator
+from bench.plan.estimate import Forecast, estimator, report_s
 from bench.plan.expand import Planned
 from bench.plan.task import TASKS
 from bench.records.environment import usable_cores
@@ -38,6 +38,7 @@ _ROWS = 16  # on a terminal, of places; more have no row
 _WIDE = 100  # characters of a terminal that has room for a long bar
 _REFRESH_S = 0.25
 _TOLD_S = 60.0  # after which a line tells the time left again
+_ROLES = {"drift_control": "once more, to see how the machine drifts: "}  # what a line says of them
 _COLOURS = {"ok": "green", "skipped": "dim", "unsupported": "yellow", "cancelled": "yellow"}
 
 
@@ -49,9 +50,10 @@ class Progress(Observer):
     Args:
         console: what is printed on.
         screen: where it draws, as long as it may; None where it prints lines alone.
+        report: whether a report follows, whose time is a part of what is left.
     """
 
-    def __init__(self, console: Console, screen: Screen | None = None) -> None:
+    def __init__(self, console: Console, screen: Screen | None = None, *, report: bool = False) -> None:
         self.console = console
         self.screen = screen
         self.bar = Bar(
@@ -73,7 +75,8 @@ class Progress(Observer):
         self.done = 0
         self.reasons: set[str] = set()
         self.job_begin_s = 0.0
-        self.told_s = time.monotonic()  # when the time left was last told in a line
+        self.begin_s = self.told_s = time.monotonic()  # the time left was last told in a line then
+        self.report, self.report_s = report, 0.0
         self.forecast = Forecast((), lambda _: 0.0)
         self.time: tuple[float, Callable[[], float]] | None = None  # seconds, and how many of them are left
         self.live: Live | None = None
@@ -125,6 +128,7 @@ class Progress(Observer):
         self.jobs, self.total, self.done = len(plan), 0, 0
         estimate = estimator(durations(before.path, before.records, machine))
         self.forecast = Forecast(plan, estimate, cores=usable_cores())
+        self.report_s = report_s(time.monotonic() - self.begin_s, len(plan)) if self.report else 0.0
         keeping(before.path)
         for words in dict.fromkeys(p.note for p in plan if p.note):
             self._print(f"[dim]{escape(words)}[/]")
@@ -133,9 +137,11 @@ class Progress(Observer):
         if before.rejected:
             self._print(f"[yellow]{escape(before.set_aside)}[/]")
 
-    def granted(self, left: Callable[[], float]) -> None:
+    def granted(self, left: Callable[[], float], networks: int) -> None:
         """Tell from now on how much of its time the run has left; how many jobs there will be, nobody knows."""
         self.time = (left(), left)
+        race = "1 network races" if networks == 1 else f"{networks:,} networks race"
+        self._print(f"{race}; {self._left()}")
 
     def fetching(self, dataset: str) -> None:
         """Say that a data set is fetched."""
@@ -151,7 +157,7 @@ class Progress(Observer):
 
     def started(self, planned: Planned, total: int) -> None:
         """Show the job and the time left."""
-        self.label = visible(planned.job.label())  # the bar is drawn behind the console's back
+        self.label = visible(at_place(planned.job))  # the bar is drawn behind the console's back
         self.steps = TASKS.get(planned.job.task).steps
         self.job_begin_s = time.monotonic()
         self.begun(self.label, total)
@@ -202,7 +208,7 @@ class Progress(Observer):
         """Return what a line says of a record, and now and then of the time left."""
         colour = _COLOURS.get(record.status, "red")
         count = self._count(f">{len(str(self.total))}")
-        words = escape(self._words(record))
+        words = escape(_ROLES.get(record.role, "") + self._words(record))
         label = at_place(record.job, self.made_at.get(record.job.id, ""))
         line = f"[dim]{count}[/] {escape(label)}  [{colour}]{record.status}[/]  {words}"
         left = ""
@@ -250,7 +256,7 @@ class Progress(Observer):
         """Return the time left, as a bar and a line tell it."""
         if self.time is not None:
             return f"at most {duration(max(0.0, self.time[1]()))} left"
-        left_s = self.forecast.left_s()
+        left_s = self.forecast.left_s() + self.report_s
         return f"about {duration(left_s)} left" if left_s else ""
 
     def _print(self, text: str) -> None:

@@ -22,9 +22,12 @@ _INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]lib[/\\]python\d")
 _OF_BENCH = (BenchError.__name__, *(kind.__name__ for kind in BenchError.__subclasses__()))
 
 
-def at_place(job: Job, place: str) -> str:
+_OF_GATE = re.compile(r"\S*/bench-gate-\w+/")  # the folder into which `bench gate` takes commits
+
+
+def at_place(job: Job, place: str = "") -> str:
     """Return the label of a job with the place where it ran, of several, instead of its device."""
-    label, device = job.label(), f" {job.device}"
+    label, device = _OF_GATE.sub("", job.label()), f" {job.device}"
     if place in ("", HOST):
         return label
     return label.replace(device, f" {place}") if device in label else f"{label} {place}"

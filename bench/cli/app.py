@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,12 +41,71 @@ from bench.cli import (
 )
 from bench.cli import list as list_
 from bench.cli._common import EXIT_USAGE, examples_of
+from bench.cli._help import Command
 from bench.cli._interrupts import EXIT_CANCELLED
 from bench.cli._streams import open_standard_streams, show_error
 from bench.registry import PLUGINS
 
 # Wrong words of a command line, by whichever name typer's version has them.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A command in the list of commands.
+
+    Attributes:
+        group: of commands, in which it stands.
+        command: what it does, or commands below it.
+        examples: at the end of its --help, the first one in the list as well.
+    """
+
+    group: str
+    command: Callable[..., None] | typer.Typer
+    examples: tuple[str, ...]
+
+    @property
+    def about(self) -> str:
+        """What it does, in a sentence."""
+        text = self.command.info.help if isinstance(self.command, typer.Typer) else self.command.__doc__
+        return re.split(r"(?<=\.)\s", " ".join(str(text).split()))[0]
+
+    def built(self, name: str) -> Any:
+        """Return typer's command."""
+        command = self.command
+        if not isinstance(command, typer.Typer):
+            explains = {
+                "ignore_unknown_options": command is explain.explain
+            }  # options of others are words to it
+            command = typer.Typer(add_completion=False, rich_markup_mode=None)
+            command.command(name, cls=Command, epilog=examples_of(*self.examples), context_settings=explains)(
+                self.command
+            )
+        made = typer.main.get_command(command)
+        made.name = name
+        return made
+
+
+class _Built(Mapping[str, Any]):
+    """Commands by name, each built once it is asked for: to build all of them takes longer than most of them do."""
+
+    def __init__(self, entries: Mapping[str, _Entry]) -> None:
+        self._entries = entries
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = self._entries[name].built(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+_ENTRIES: dict[str, _Entry] = {}
 
 
 class _Groups(TyperGroup):
@@ -68,13 +128,19 @@ class _Groups(TyperGroup):
             code = EXIT_CANCELLED
         sys.exit(code if isinstance(code, int) else 0)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 # types that move with typer's version
+    def __init__(self, *args: Any, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self.commands: Any = _Built(_ENTRIES)
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 # types that move with typer's version
+        """Return the names of commands, in the order in which they were added."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write a section for each group of commands, in the order in which they were added."""
         groups: dict[str, list[tuple[str, str]]] = {}
-        for name, command in self.commands.items():
-            example = str(command.epilog).splitlines()[2].strip()
-            rows = groups.setdefault(str(getattr(command, "rich_help_panel", "Commands")), [])
-            rows += [(name, command.get_short_help_str(limit=200)), ("", example)]
+        for name, entry in _ENTRIES.items():
+            groups.setdefault(entry.group, []).extend([(name, entry.about), ("", entry.examples[0])])
         for group, rows in groups.items():
             with formatter.section(group):
                 formatter.write_dl(rows)
@@ -122,12 +188,9 @@ app = typer.Typer(
 )
 
 
-def _add(group: str, name: str, command: Callable[..., None], *examples: str) -> None:
+def _add(group: str, name: str, command: Callable[..., None] | typer.Typer, *examples: str) -> None:
     """Add a command to a group of the list; its --help ends with the examples."""
-    explains = {"ignore_unknown_options": command is explain.explain}  # options of others are words to it
-    app.command(name, rich_help_panel=group, epilog=examples_of(*examples), context_settings=explains)(
-        command
-    )
+    _ENTRIES[name] = _Entry(group, command, examples)
 
 
 _MEASURE, _COMPARE, _READ, _MACHINE = "Measure", "Compare", "Read what is stored", "This machine"
@@ -145,7 +208,7 @@ _add(
     "evaluate",
     evaluate.evaluate,
     "bench evaluate torchvision:resnet50 --data imagefolder:PATH",
-    "bench evaluate results/train-digits",
+    "bench evaluate train-digits  # after bench train ... --keep-weights",
 )
 _add(_MEASURE, "plan", plan.plan, "bench plan", "bench plan resnet18 --config modern")
 _add(_MEASURE, "show", show.show, "bench show vgg16", "bench show resnet18 --time --depth 2")
@@ -183,29 +246,29 @@ _add(
     _COMPARE,
     "ensemble",
     ensemble.ensemble,
-    "bench ensemble study-ensembles",
-    "bench ensemble default --networks lenet5",
+    "bench ensemble smoke",
+    "bench ensemble study-ensembles --networks 'lenet5*'",
 )
 _add(
     _READ,
     "report",
     report.report,
-    "bench report default",
-    "bench report default --where \"family == 'resnet'\" --format md,latex",
+    "bench report smoke",
+    "bench report smoke --where \"family == 'resnet'\" --format md,latex",
 )
 _add(
     _READ,
     "export",
     export.export,
-    "bench export default --out default.csv",
-    "bench export default --format tensorboard --out events",
+    "bench export smoke --out smoke.csv",
+    "bench export smoke --format tensorboard --out events",
 )
 _add(
     _READ,
     "sql",
     sql.sql,
     'bench sql "select network, latency from networks order by latency"',
-    'bench sql "describe measurements" default -f csv',
+    'bench sql "describe measurements" smoke -f csv',
 )
 _add(
     _READ,
@@ -228,8 +291,8 @@ _add(
     "bench pull hf://OWNER/NAME/smoke",
     "bench pull hf://OWNER/NAME --results theirs",
 )
-app.add_typer(facts.app, name="facts", rich_help_panel=_READ)
 _add(_READ, "explain", explain.explain, "bench explain noisy", "bench explain --fail-above")
+_add(_READ, "facts", facts.app, "bench facts show resnet50")
 _add(_MACHINE, "env", env.env, "bench env", "bench env --json")
 _add(_MACHINE, "list", list_.list_, "bench list", 'bench list "torchvision:resnet*"')
 _add(_MACHINE, "selftest", selftest.selftest, "bench selftest", "bench selftest --arch mobilenet_v2 --runs 3")

@@ -155,7 +155,7 @@ def _race(
         "explain": explain,
     }
     with answering():
-        done = measure(race, budgets, patterns, quiet=quiet, **options)
+        done = measure(race, budgets, patterns, quiet=quiet, report=reports is not None, **options)
         assert isinstance(done, Chosen)
         if not quiet or form is not Format.rich:
             print_document(race_document(done.raced, done.known, explain), form)

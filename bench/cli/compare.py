@@ -96,6 +96,7 @@ def compare(
         name=name,
         results=results,
         quiet=quiet,
+        report=True,
     )
     rows = Ratio.in_run(done.here)
     pairs = LayerTable.pairs_in(done.here) if layers else []

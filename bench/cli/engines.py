@@ -49,8 +49,8 @@ def engines(
             help="Images on which the accuracy is measured: a data set, or imagefolder:PATH.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of the data set.")] = "val",
-    limit: Annotated[int, typer.Option(min=0, help="Evaluate on so many images; 0 is all.")] = 0,
+    split: Annotated[str, typer.Option(help="Part of the data to evaluate on.")] = "val",
+    limit: Annotated[int, typer.Option(min=0, help="Evaluate on so many images at most; 0 is all.")] = 0,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -64,7 +64,7 @@ def engines(
     processes: Annotated[
         int | None,
         typer.Option(
-            min=1, help="In how many each is timed; by default 5 to 8. Fewer than 4 decide nothing."
+            min=1, help="In how many processes each is timed; by default 5 to 8. Fewer than 4 decide nothing."
         ),
     ] = None,
     override: SetOption = None,
@@ -98,6 +98,7 @@ def engines(
         name=name,
         results=results,
         quiet=quiet,
+        report=report,
     )
     conclude(
         done, reports if report else None, as_json, _print, _document, answers=["unsupported"], quiet=quiet

@@ -14,7 +14,7 @@ from bench.cli._streams import print_json, stdout
 
 @handled
 def ensemble(
-    run: Annotated[str, typer.Argument(autocompletion=runs, help="A run with trainings.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=runs, help="A run with trainings.")],
     networks: Annotated[
         list[str] | None,
         typer.Option(

@@ -63,14 +63,18 @@ def evaluate(
     names: _NamesArgument,
     data: _DataOption = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="Of the data; by default val. A folder may be unsplit.")
+        str | None,
+        typer.Option(
+            "--split", help="Part of the data to evaluate on; by default val. Of a folder without parts: all."
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="So many images, balanced over the classes.")
+        int | None,
+        typer.Option("--limit", min=1, help="Evaluate on so many images at most, balanced over the classes."),
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", metavar="FILE", help="Of the networks: .safetensors, .pt, .pth."),
+        typer.Option("--weights", metavar="FILE", help="Weights for the networks: .safetensors, .pt, .pth."),
     ] = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="fp32, tf32, bf16, fp16, amp_bf16 or amp_fp16.")
@@ -124,6 +128,7 @@ def evaluate(
         results=results,
         executor=at_address(executor, ray_address),
         quiet=quiet,
+        report=report,
     )
     if show is not None and not quiet:
         note(f"the images as the networks get them: {show}")

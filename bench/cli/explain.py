@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +55,10 @@ def explain(
         from rich.markdown import Markdown
 
         for each in shown:
-            stdout().print(Markdown(each.text))
+            stdout().print(Markdown(_LINK.sub(r"\1 (`bench explain \2`)", each.text)))
+
+
+_LINK = re.compile(r"\[([^]]+)\]\(([\w-]+)\.md[^)]*\)")  # to another guide, which a terminal cannot follow
 
 
 def _list(known: Sequence[Topic]) -> None:

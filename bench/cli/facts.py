@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli._common import JsonOption, examples_of, handled
+from bench.cli._complete import networks
+from bench.cli._help import Command
 from bench.cli._streams import note, print_json, stdout
 
 if TYPE_CHECKING:
@@ -16,12 +18,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
     help="Published accuracies and speeds: list, show, update.",
     epilog=examples_of("bench facts show resnet50", "bench facts list"),
 )
 
 
-@app.command("list", epilog=examples_of("bench facts list", "bench facts list --json"))
+@app.command("list", cls=Command, epilog=examples_of("bench facts list", "bench facts list --json"))
 @handled
 def _list(as_json: JsonOption = False) -> None:
     """List the sources of facts.
@@ -70,12 +74,19 @@ def _conditions(source: Source) -> list[str]:
 
 
 @app.command(
-    "show", epilog=examples_of("bench facts show resnet50", "bench facts show resnet50.a1_in1k --json")
+    "show",
+    cls=Command,
+    epilog=examples_of("bench facts show resnet50", "bench facts show resnet50.a1_in1k --json"),
 )
 @handled
 def _show(
     network: Annotated[
-        str, typer.Argument(help="A network or weights, such as resnet50 or resnet50.a1_in1k.")
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            autocompletion=networks,
+            help="A network or weights, such as resnet50 or resnet50.a1_in1k.",
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:
@@ -110,6 +121,7 @@ def _show(
 
 @app.command(
     "update",
+    cls=Command,
     epilog=examples_of(
         "bench facts update results-imagenet.csv", "bench facts update torchvision -o my-facts"
     ),

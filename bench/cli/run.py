@@ -75,6 +75,7 @@ def run(
         results=results,
         executor=at_address(executor, ray_address),
         quiet=quiet,
+        report=report,
     )
     conclude(
         done,

@@ -23,7 +23,7 @@ def selftest(
         ),
     ] = None,
     comparisons: Annotated[int, typer.Option(min=1, help="How many; each of latency and of throughput.")] = 4,
-    processes: Annotated[int, typer.Option(min=6, help="Of each comparison.")] = 8,
+    processes: Annotated[int, typer.Option(min=6, help="In how many each comparison is measured.")] = 8,
     runs: Annotated[
         int, typer.Option(min=2, help="Runs of equal networks that are compared with each other.")
     ] = 2,

@@ -65,7 +65,9 @@ def show(
     depth: Annotated[
         int | None, typer.Option("--depth", "-d", min=1, help="How deep modules are opened; by default all.")
     ] = None,
-    form: Annotated[_Format, typer.Option("--format", "-f", help="What is printed.")] = _Format.rich,
+    form: Annotated[
+        _Format, typer.Option("--format", "-f", help="How it is printed; rich is for a terminal.")
+    ] = _Format.rich,
     input_size: Annotated[
         int | None,
         typer.Option(min=1, help="Height and width of the image in px; by default the native ones."),

@@ -33,12 +33,15 @@ def sql(
             metavar="RUN", autocompletion=runs, help="Names or paths of runs; none: all that there are."
         ),
     ] = None,
-    form: Annotated[_Form, typer.Option("--format", "-f", help="What is printed.")] = _Form.rich,
+    form: Annotated[
+        _Form, typer.Option("--format", "-f", help="How it is printed; rich is for a terminal.")
+    ] = _Form.rich,
     results: ResultsOption = Path("results"),
 ) -> None:
     """Ask stored runs in SQL: `measurements` has a row each, `networks` those of a report's table.
 
-    `describe measurements` shows the columns. Needs DuckDB, which the extra `sql` brings.
+    `describe measurements` shows the columns, `bench explain columns` what they hold: numbers are in stored units (s,
+    B, fractions), of which a terminal shows six digits. Needs DuckDB, which the extra `sql` brings.
     """
     from bench.api import query as ask
 
@@ -70,7 +73,7 @@ def _print(table: pd.DataFrame) -> None:
 
     heads = [Head(plain(column), numeric=table[column].dtype.kind in "iuf") for column in table]
     rows = [
-        [Cell(plain(value)) for value in row]
+        [Cell(f"{value:.6g}" if isinstance(value, float) else plain(value)) for value in row]
         for row in table.astype(object).where(table.notna(), "").itertuples(index=False)
     ]
     stdout().print(Terminal(View(heads, rows)))

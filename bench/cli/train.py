@@ -94,6 +94,7 @@ def train(
         results=results,
         executor=at_address(executor, ray_address),
         quiet=quiet,
+        report=report,
     )
     conclude(done, reports if report else None, as_json, _print, _document, quiet=quiet)
 

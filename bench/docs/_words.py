@@ -96,7 +96,7 @@ def _recipes() -> Iterator[tuple[str, str, str]]:
 def _attributes(model: type[BaseModel]) -> dict[str, str]:
     """Return by field what the docstrings of a class, and of those that it is made of, say of it."""
     says = documented(model, whole=True)
-    return {name: says[name] for name in model.model_fields if name in says}
+    return {name: says[name].replace("``", "`").rstrip(".") for name in model.model_fields if name in says}
 
 
 def words() -> Iterator[Topic]:
@@ -128,7 +128,7 @@ def _of_tasks() -> Iterator[Topic]:
 
 def _key(name: str, kind: str, what: str, says: str) -> Topic:
     """Return the topic of a key; one of a section is known by its last part as well."""
-    return word(name, kind, says, what, sentence(says.rstrip(".")), others=(name.rpartition(".")[2],))
+    return word(name, kind, says, what, sentence(says), others=(name.rpartition(".")[2],))
 
 
 def _of_experiments() -> Iterator[Topic]:

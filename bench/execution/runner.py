@@ -43,8 +43,8 @@ class Observer:
     def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:
         """The jobs are known, what the store held before, and the environment of the machine that leads the run."""
 
-    def granted(self, left: Callable[[], float]) -> None:
-        """The run ends when its time is over, of which so many seconds are left."""
+    def granted(self, left: Callable[[], float], networks: int) -> None:
+        """So many networks race until the time of the run is over, of which so many seconds are left."""
 
     def fetching(self, dataset: str) -> None:
         """A data set that jobs need is not here, and is fetched."""

@@ -164,6 +164,8 @@ class Forecast:
     ) -> None:
         plan = list(plan)
         self._pending = {p.job.id: (p.job, estimate(p)) for p in plan}
+        self._timed = [p.job.id for p in plan if p.is_timed]
+        self._control = self._controlled()
         self._further_s = self.further_s(plan, estimate)
         self._cores, self._now = cores, now
         self._own: dict[_Likeness, list[float]] = defaultdict(list)
@@ -175,6 +177,12 @@ class Forecast:
         """Expect no more of jobs that need not run."""
         for job in jobs:
             self._pending.pop(job.id, None)
+        self._control = self._controlled()
+
+    def _controlled(self) -> tuple[Job, float] | None:
+        """Return the job that is timed once more at the end, and its estimate; None where too few are timed."""
+        timed = [self._pending[one] for one in self._timed if one in self._pending]
+        return timed[0] if len(timed) >= DRIFT_FROM else None
 
     def begin(self) -> None:
         """Begin to count, as the first job does."""
@@ -183,7 +191,9 @@ class Forecast:
 
     def took(self, job: Job, seconds: float) -> None:
         """Take what a job took that has just ended; one that was not planned tells of those that are alike."""
-        if job.id not in self._pending:
+        if not self._pending and self._control and job.id == self._control[0].id:
+            self._control = None
+        elif job.id not in self._pending:
             self._further_s = max(0.0, self._further_s - seconds)
         _, expected_s = self._pending.pop(job.id, (job, seconds))
         self._own[_same(job)[1]].append(seconds / job.settings.length)
@@ -195,6 +205,7 @@ class Forecast:
         left_s = self._further_s * self._whole.ratio
         for job, expected_s in (pending := list(self._pending.values())):  # another thread may ask
             left_s += self._seconds(job, expected_s) * self._beside(job)
+        left_s += self._seconds(*self._control) if self._control else 0.0
         if self._begin_s is None or not pending:
             return left_s
         whole_s = self._whole.covered_s + _PRIOR_S

@@ -75,8 +75,8 @@ class Steps(_Strict):
     """At the peak from the start, and multiplied by a factor at some moments.
 
     Attributes:
-        at: these moments, as shares of the steps, increasing.
-        factor: of each.
+        at: moments at which the rate falls, as shares of the steps, increasing.
+        factor: by which the rate is multiplied at each of them.
     """
 
     kind: Literal["steps"]
@@ -94,7 +94,7 @@ class Plateau(_Strict):
     """At the peak from the start, and multiplied by a factor when the validation error stops falling.
 
     Attributes:
-        factor: of each time.
+        factor: by which the rate is multiplied each time.
         patience: epochs without a lower error that are waited through; the one after them lowers the rate.
     """
 
@@ -163,9 +163,9 @@ class Recipe(_Strict):
         label_smoothing: share of the target spread evenly over all classes.
         schedule: of the learning rate.
         augment: of the training images.
-        grad_clip: largest norm of the whole gradient; None leaves it alone.
-        dropout: the probability of every dropout layer that the network has; None leaves them as they are.
-        ema: decay a step of the running average of the weights that is then tested; None tests the weights.
+        grad_clip: largest norm of the whole gradient, to which a larger one is cut; by default none.
+        dropout: the probability of every dropout layer that the network has; by default its own.
+        ema: decay a step of the running average of the weights that is then tested; by default the weights are.
         ema_every: steps from one update of the average to the next, which then decays by as many steps' decay.
         lookahead: the training goes on from the average after each update, and the decay of an update grows from 0
             to the full one, with the cube of the share of steps that are done.

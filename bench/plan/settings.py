@@ -85,8 +85,7 @@ class Settings(BaseModel, extra="allow", frozen=True):
 
     Attributes:
         device: where it runs; counting needs no device of its own.
-        device_type: a part of the name that the card, or the CPU, must have, such as ``H100``; None is any, and not
-            part of the job.
+        device_type: a part of the name that the card, or the CPU, must have, such as ``H100``; by default any.
     """
 
     device: str = "cpu"
@@ -179,7 +178,7 @@ class OnDevice(Settings):
             are in single precision, and torch.autocast casts what it holds to be safe: each call casts the weights
             anew, as it does for users, and a training in `amp_fp16` scales its loss. With `int8` they are as they are
             in eager, and the engine multiplies 8-bit integers.
-        threads: those of torch, or of the engine; None is one a core that the process may use.
+        threads: those of torch, or of the engine; by default one a core that the process may use.
     """
 
     precision: Precision = "fp32"
@@ -201,18 +200,16 @@ class Timed(OfNetwork):
 
     Attributes:
         batch_size: images a call; `max` is the largest that fits, to within 1/32 of it, found beforehand by trying.
-        batch_limit: the most that `max` tries; None is 65,536, and not part of the job.
+        batch_limit: the most that `max` tries; by default 65,536.
         backend: how the network is run, a name of `bench list backends`.
         calibration: of int8, the data set on whose training images the ranges of activations are taken: a name of
-            `bench list datasets`, or ``imagefolder:PATH``. None is seeded noise, and not part of the job.
+            `bench list datasets`, or ``imagefolder:PATH``; by default seeded noise.
         timing: how long to sample.
         cudnn_benchmark: cuDNN tries its algorithms for each shape and takes the quickest, before anything is timed.
-            CUDA only; not part of the job where it is off.
-        energy_s: least seconds of the pass that measures energy, 0 for no such pass; None is 2 s, and not part of
-            the job.
-        replicate: number of a process among those in which it is measured. In a block None leaves it to `processes`;
-            as ``[0, 1, 2]`` in a grid it says which, and no others. Where there is one process alone it is not part of
-            the job.
+            CUDA only.
+        energy_s: least seconds of the pass that measures energy, 0 for no such pass; by default 2 s.
+        replicate: number of a process among those in which it is measured. By default `processes` says how many there
+            are; ``[0, 1, 2]`` in a grid says which, and no others.
     """
 
     batch_size: _Batch | _Max = 1
@@ -245,7 +242,7 @@ class Keys(Frozen):
     """What a block of any task may give beside its settings.
 
     Attributes:
-        seed: of all that is drawn: weights, images, the order of a training's.
+        seed: of all that is drawn: weights, images, the order of the images in a training.
         timeout_s: seconds after which a job is ended, as `timeout`.
     """
 
@@ -257,10 +254,10 @@ class NetworkKeys(Keys):
     """What a block of every task that has a network may give: its name and its input.
 
     Attributes:
-        arch: its name, or a glob of names.
-        input_size: px; None is its own.
+        arch: name of the network, or a glob of names.
+        input_size: height and width of the images, in px; by default what the network is made for.
         weights: file of a state dict to load; it becomes an argument of the name, ``NAME(weights='net.pt')``, and so
-            part of the job. None leaves the name as it is.
+            part of what is measured.
         reparam: take the form for inference that the network comes with, for which RepVGG and its like add up their
             branches; likewise an argument of the name, ``NAME(reparam=True)``, where it is on.
     """
@@ -277,8 +274,8 @@ class ShapeKeys(NetworkKeys):
     """What a block may give of a network that is not trained.
 
     Attributes:
-        in_channels: channels of its images; None is its own.
-        num_classes: its outputs; None is its own.
+        in_channels: channels of the images; by default what the network is made for.
+        num_classes: outputs of the network; by default what it is made for.
     """
 
     in_channels: Annotated[int, Field(ge=1)] | None = None
@@ -289,7 +286,7 @@ class TimedKeys(Timed, ShapeKeys, extra="forbid", frozen=True):
     """What a block that times calls may give.
 
     Attributes:
-        processes: in how many processes; not part of the job.
+        processes: in how many processes each time is measured.
     """
 
     device: Device = "auto"

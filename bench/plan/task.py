@@ -278,9 +278,12 @@ def summarised(*summaries: _Summary) -> Iterator[tuple[str, Task, Quantity]]:
 
 
 @cache
-def quantities() -> Mapping[str, Quantity]:
-    """Return all that is measured by name; what the comparison makes of it is left out."""
-    return {q.name: q for task in tasks().values() for q in task.quantities if not q.of}
+def quantities() -> Mapping[str, tuple[str, Better]]:
+    """Return the unit of all that is measured, and which direction is better, by name: the same in every task.
+
+    What the comparison makes of it is left out.
+    """
+    return {q.name: (q.unit, q.better) for task in tasks().values() for q in task.quantities if not q.of}
 
 
 @cache

@@ -85,11 +85,11 @@ def measured(
     flags: tuple[str, ...] = (),
 ) -> Measurement:
     """Return a measurement of a quantity of `bench.tasks`, which says its unit and which direction is better."""
-    quantity = quantities()[name]
+    unit, better = quantities()[name]
     return Measurement(
         name=name,
-        unit=quantity.unit,
-        better=quantity.better,
+        unit=unit,
+        better=better,
         samples=tuple(samples),
         detail=detail or {},
         flags=flags,

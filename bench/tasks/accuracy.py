@@ -57,12 +57,12 @@ _QUANTITIES = (
     Quantity("test_loss", "1", "lower", about="mean cross-entropy over the test images"),
     Quantity("val_top1", "1", "higher", about="top-1 on the images that were held out for choosing"),
     Quantity("val_loss", "1", "lower", about="mean cross-entropy on these"),
-    Quantity("epoch_time", "s", "lower", about="of the steps of an epoch"),
-    Quantity("train_time", "s", "lower", about="of all steps"),
-    Quantity("eval_time", "s", "lower", about="of the test at the end"),
-    Quantity("load_time", "s", "lower", about="of moving the images to the device"),
-    Quantity("compile_time", "s", "lower", about="of compiling the training's step"),
-    Quantity("time_to_accuracy", "s", "lower", about="of the steps until the target was reached"),
+    Quantity("epoch_time", "s", "lower", about="time of the steps of an epoch"),
+    Quantity("train_time", "s", "lower", about="time of all steps"),
+    Quantity("eval_time", "s", "lower", about="time of the test at the end"),
+    Quantity("load_time", "s", "lower", about="time of moving the images to the device"),
+    Quantity("compile_time", "s", "lower", about="time of compiling the training's step"),
+    Quantity("time_to_accuracy", "s", "lower", about="time of the steps until the target was reached"),
     Quantity("train_throughput", "image/s", "higher", about="images per second of the training's steps"),
     Quantity(
         "synthetic_share",
@@ -105,18 +105,16 @@ class _Training(OfNetwork):
     Attributes:
         precision: bf16 and fp16 are other names of amp_bf16 and amp_fp16: weights stay in single precision.
         dataset: a name of `bench list datasets`, or ``imagefolder:PATH``.
-        epochs: passes over the training images; None is the recipe's.
+        epochs: passes over the training images; by default the recipe's.
         train_images: train on so many only, the classes in their proportions, the same ones for every network and
-            seed. None is all of them, and not part of the job.
-        validation: share of the training images held back and looked at after every epoch, for choosing. None is
-            none, unless the recipe's schedule needs one, and not part of the job.
-        test_every: look at the test images after so many epochs, and after the last. None is after each, and not part
-            of the job.
-        target: a top-1 accuracy, to report the time until it was reached. None is none, and not part of the job.
-        backend: eager, or compiled. None is eager, and not part of the job.
-        ranks: processes that share each batch, one a device. None is one, and not part of the job.
-        keep_weights: keep the weights that were tested, in the run's folder ``weights``. Not part of the job where it
-            is off.
+            seed; by default on all of them.
+        validation: share of the training images held back and looked at after every epoch, for choosing; by default
+            none, unless the recipe's schedule needs one.
+        test_every: look at the test images after so many epochs, and after the last; by default after each.
+        target: a top-1 accuracy, to report the time until it was reached; by default none.
+        backend: eager, or compiled; by default eager.
+        ranks: processes that share each batch, one a device; by default one.
+        keep_weights: keep the weights that were tested, in the run's folder ``weights``.
     """
 
     precision: _TrainingPrecision = "fp32"
@@ -155,8 +153,8 @@ class _AccuracyKeys(_Training, NetworkKeys, extra="forbid", frozen=True):
     """What a block of this task may give.
 
     Attributes:
-        input_size: px to which the images are brought; None is their own size, or the network's native one where they
-            fall little short of it.
+        input_size: px to which the images are brought; by default their own size, or the network's native one where
+            they fall little short of it.
         recipe: a name of `bench list configs` or a YAML file, with values of its own as in ``std(momentum=0.5)``.
     """
 

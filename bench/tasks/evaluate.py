@@ -63,15 +63,16 @@ class _Evaluation(OfNetwork):
 
     Attributes:
         data: a name of `bench list datasets`, or ``imagefolder:PATH``.
-        split: of it; `val` of a data set without one is what it has for testing.
+        split: of the data set; `val` of one that has none is what it has for testing.
         limit: evaluate on so many of its images, balanced over the classes, the same ones for every network; 0 is all.
         backend: how the network is run.
-        calibration: of int8, see `bench.plan.settings.Timed`; never images that it is evaluated on.
+        calibration: of int8, the data set on whose training images the ranges of activations are taken; never images
+            that it is evaluated on.
         batch_size: images a call; `auto` halves what does not fit.
-        transform: what is done to images otherwise than the weights declare, as fields of
-            `bench.datasets.transforms.Transform`. None is what they declare, and not part of the job.
-        corruption: ``NAME:SEVERITY``, see `bench.plan.corruption`. None is none, and not part of the job.
-        workers: threads that decode. None is as many as the job has cores, and not part of the job.
+        transform: what is done to images otherwise than the weights declare, such as ``{crop: [288, 288]}``. There are
+            resize, crop, crop_mode, interpolation, antialias, library, channels, mean, std, colour and scale.
+        corruption: ``NAME:SEVERITY``, such as ``gaussian_noise:3``, from 1 to 5; by default none.
+        workers: threads that decode; by default as many as the job has cores.
     """
 
     data: Annotated[str, Field(min_length=1)] = ""

@@ -21,10 +21,13 @@ _QUANTITIES = (
         "Latency, batch 1",
         "image",
         marked=True,
-        about="of a call with one image that is waited for",
+        about="time of a call with one image that is waited for",
     ),
     Quantity(
-        "step_time", "s", "lower", about="of a call of the batch among others, without waiting between them"
+        "step_time",
+        "s",
+        "lower",
+        about="time of a call of the batch among others, without waiting between them",
     ),
     Quantity(
         "throughput",
@@ -55,7 +58,12 @@ _QUANTITIES = (
         about="most bytes in a pass of its own, libraries' memory included",
     ),
     Quantity(
-        "energy", "J", "lower", "Energy of an image", "batch", about="of one image, idle power included"
+        "energy",
+        "J",
+        "lower",
+        "Energy of an image",
+        "batch",
+        about="energy of one image, idle power included",
     ),
     Quantity(
         "roofline_share",
@@ -96,7 +104,7 @@ _QUANTITIES = (
         "precision_share",
         "1",
         "neither",
-        about="of an engine's operators that multiply, the share that runs in the precision of the row",
+        about="share of an engine's operators that multiply which runs in the precision of the row",
     ),
     Quantity(
         "threads_used", "1", "neither", about="CPU time of all threads of a call over that of the busiest"
@@ -175,6 +183,6 @@ TASKS.add(
         estimate=lambda job, work: called_s(job, _GUESS_S, work, _FORWARDS),
         quantities=_QUANTITIES,
         batch_column="batch_size",
-        batch_title="Batch",
+        batch_title="Batch of all but latency",
     ),
 )

@@ -23,8 +23,8 @@ _GUESS_S = {"cpu": 5.0, "cuda": 5.0}
 _FORWARDS = 20
 
 _QUANTITIES = (
-    Quantity("network_time", "s", "lower", about="of the whole network, in passes without any stamp"),
-    Quantity("layers_time", "s", "lower", about="of all layers together, in passes of their own"),
+    Quantity("network_time", "s", "lower", about="time of the whole network, in passes without any stamp"),
+    Quantity("layers_time", "s", "lower", about="time of all layers together, in passes of their own"),
     Quantity("explained_share", "1", "neither", about="time of the layers as a share of the network's"),
     Quantity("peak_memory", "B", "lower", about="most bytes in a training step, libraries' memory included"),
 )
@@ -34,8 +34,7 @@ class LayersSettings(Timed):
     """Settings of this task.
 
     Attributes:
-        training: whether a training step is timed, its backward pass by layer as well; not part of the job where it is
-            off.
+        training: whether a training step is timed, its backward pass by layer as well.
         timing: of whole and layers together. Samples of all layers are stored, so that there are not too many of them.
     """
 

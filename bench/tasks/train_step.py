@@ -17,7 +17,7 @@ _GUESS_S = {"cpu": 5.0, "cuda": 6.0}
 _FORWARDS = 40  # a step is of three, and takes several passes: warming up, memory, sampling and its phases
 
 _QUANTITIES = (
-    Quantity("step_time", "s", "lower", about="of a step of forward, backward and optimiser"),
+    Quantity("step_time", "s", "lower", about="time of a step of forward, backward and optimiser"),
     Quantity(
         "train_throughput",
         "1/s",
@@ -58,11 +58,11 @@ _QUANTITIES = (
         "batch",
         of="energy",
         narrow=False,
-        about="of one image of a step, idle power included",
+        about="energy of one image of a step, idle power included",
     ),
-    Quantity("forward", "s", "lower", about="of the forward pass alone"),
-    Quantity("backward", "s", "lower", about="of the backward pass alone"),
-    Quantity("optimizer", "s", "lower", about="of the optimiser's step alone"),
+    Quantity("forward", "s", "lower", about="time of the forward pass alone"),
+    Quantity("backward", "s", "lower", about="time of the backward pass alone"),
+    Quantity("optimizer", "s", "lower", about="time of the optimiser's step alone"),
     Quantity("forward_peak_memory", "B", "lower", about="most bytes within the forward pass"),
     Quantity("backward_peak_memory", "B", "lower", about="most bytes within the backward pass"),
     Quantity("optimizer_peak_memory", "B", "lower", about="most bytes within the optimiser's step"),

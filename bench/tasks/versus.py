@@ -23,15 +23,15 @@ _QUANTITIES = (
         "latency",
         "s",
         "lower",
-        about="of a call with one image, interleaved with calls of the other networks",
+        about="time of a call with one image, interleaved with calls of the other networks",
     ),
     Quantity(
         "step_time",
         "s",
         "lower",
-        about="of a call of the batch, interleaved with calls of the other networks",
+        about="time of a call of the batch, interleaved with calls of the other networks",
     ),
-    Quantity("overhead", "1", "lower", about="of the harness, as a ratio to a bare loop"),
+    Quantity("overhead", "1", "lower", about="time of the harness, as a ratio to a bare loop"),
     Quantity("timer_resolution", "s", "lower", about="the least time that the clock can tell"),
 )
 

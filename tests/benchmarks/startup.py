@@ -1,4 +1,4 @@
-"""`bench --help` against importing its command-line libraries alone: at most twice the time is promised.
+"""`bench --help` against importing its command-line libraries alone: at most 1.6 times the time is promised.
 
 python tests/benchmarks/startup.py
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from types import ModuleType
 
 from bench.errors import UnsupportedError, install_tip, reason
@@ -16,7 +17,10 @@ def library(module: str) -> ModuleType:
     """
     name = module.partition(".")[0]
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
+        if getattr(sys.modules[name], "__file__", None) is None:  # a folder of that name, such as W&B leaves
+            raise ModuleNotFoundError(name=name)
+        return found
     except Exception as error:  # libraries that do not fit each other fail in any way
         lacking = isinstance(error, ModuleNotFoundError) and error.name == name
         what = "is not installed" if lacking else f"cannot be imported: {reason(error)}"

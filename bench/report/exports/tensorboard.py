@@ -184,5 +184,6 @@ def _figures(results: Results) -> Iterator[Any]:
         if png:
             width, height = struct.unpack(">II", png[16:24])  # of the header that a PNG begins with
             image = proto.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
-            metadata = proto.SummaryMetadata(summary_description=figure.caption)
+            plugin = proto.SummaryMetadata.PluginData(plugin_name="images")
+            metadata = proto.SummaryMetadata(summary_description=figure.caption, plugin_data=plugin)
             yield proto.Summary(value=[proto.Summary.Value(tag=name, image=image, metadata=metadata)])

@@ -261,7 +261,7 @@ _APART = 1.4  # times the tick before, so that their texts are apart
     title="Throughput by batch size",
     caption="Forward passes without synchronisation between them; bands are the 95 % interval, over processes where "
     "there are several. Where a curve is flat, a larger batch buys nothing. Where there are many networks, each family "
-    "has a panel, with the others grey behind it.",
+    "has a panel as high as its own curves reach, with the others grey behind it.",
     needs="infer jobs of one network at two batch sizes or more",
     place=50,
     charted=True,
@@ -314,14 +314,14 @@ def _rates(rows: pd.DataFrame) -> _Curve:
 
 
 def _rate_axes(curves: Sequence[_Curve]) -> Callable[[Axes], None]:
-    """Return what sets up the axes of all panels of a group."""
+    """Return what sets up the axes of the panels of a group, each as high as its own curves reach."""
     ticks: list[float] = []
     for batch in sorted({x for curve in curves for x in curve.x}):
         if not ticks or batch >= _APART * ticks[-1]:
             ticks.append(batch)
-    rates = [y for curve in curves for y in curve.y]
 
     def setup(axes: Axes) -> None:
+        rates = [float(rate) for line in axes.lines for rate in np.asarray(line.get_ydata())]
         axes.set_xscale("log", base=2)
         ticks_at(axes.xaxis, ticks, [f"{batch:.0f}" for batch in ticks])
         axes.set_xlabel("Batch size")

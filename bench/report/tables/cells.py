@@ -75,25 +75,35 @@ class View:
 
     @property
     def footnotes(self) -> dict[str, str]:
-        """Return a letter for each flag that its cell's note does not say in words, those of folded columns last."""
-        flags = dict.fromkeys((*self._flags(folded=False), *self._flags(folded=True)))
-        return {flag: _letters(i) for i, flag in enumerate(flags)}
+        """Return a letter for each flag that its cell's note does not say in words, in order of appearance."""
+        return _lettered(flag for _, flag in self._flags())
+
+    @property
+    def page_footnotes(self) -> dict[str, str]:
+        """Return the letters where folded columns are hidden at first: the flags that these alone have come last."""
+        return _lettered(flag for _, flag in sorted(self._flags(), key=lambda found: found[0]))
 
     @property
     def folded_footnotes(self) -> set[str]:
         """Return the flags that folded columns alone have."""
-        return set(self._flags(folded=True)) - set(self._flags(folded=False))
+        found = set(self._flags())
+        return {flag for _, flag in found} - {flag for folded, flag in found if not folded}
 
-    def _flags(self, *, folded: bool) -> Iterator[str]:
+    def _flags(self) -> Iterator[tuple[bool, str]]:
+        """Yield each flag, and whether its column is folded."""
         for row in self.rows:
             for head, cell in zip(self.heads, row, strict=True):
-                yield from (flag for flag in cell.flags if head.folded == folded and flag not in SPOKEN)
+                yield from ((head.folded, flag) for flag in cell.flags if flag not in SPOKEN)
 
     @property
     def remarks(self) -> list[tuple[str, str]]:
         """Return (letter, text) of what stands below: what is the same in every row, without a letter, and doubts."""
         common = [("", f"The same in every row: {self.note}")] if self.common else []
         return common + [(letter, f"{flag}: {explain(flag)}") for flag, letter in self.footnotes.items()]
+
+
+def _lettered(flags: Iterable[str]) -> dict[str, str]:
+    return {flag: _letters(i) for i, flag in enumerate(dict.fromkeys(flags))}
 
 
 def _letters(number: int) -> str:

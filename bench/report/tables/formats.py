@@ -89,11 +89,13 @@ class Terminal:
             shown = _with_room(view.heads, least, room)
             if all(i in shown for i, head in enumerate(view.heads) if head.keep > 1):
                 break
-        part = View([view.heads[i] for i in shown], [[row[i] for i in shown] for row in view.rows])
+        heads = [view.heads[i] for i in shown]
+        part = View(heads, [[row[i] for i in shown] for row in view.rows], view.common)
         if self.title:
             yield Text(self.title, style="bold")
-        yield _rich_table(part, _grown(part, letters, [least[i] for i in shown], room), letters)
-        notes = [f"{letter} {text}".strip() for letter, text in self.view.remarks]
+        widths = _grown(part, letters, [least[i] for i in shown], room)
+        yield _rich_table(part, widths, part.footnotes)
+        notes = [f"{letter} {text}".strip() for letter, text in part.remarks]
         for note in (*_left_out(view.heads, shown, room), *notes, *self.notes):
             yield Text(note, style="dim")
 

@@ -97,8 +97,8 @@ function scatter(host) {
     const rows = DATA.rows.map((row, number) => ({ row, number })).filter(({ row, number }) =>
       shownRow(row, number) && chosen.x in row.values && chosen.y in row.values);
     const points = merged(rows, chosen.x, chosen.y);
-    const sizes = points.map(p => DATA.rows[p.numbers[0]].values[chosen.size] ?? 0), largest = Math.max(...sizes);
-    points.forEach((point, i) => { point.ball = sizes[i] > 0 ? 6 + 22 * Math.sqrt(sizes[i] / largest) : 0; });
+    const sizes = points.map(p => DATA.rows[p.numbers[0]].values[chosen.size] ?? 0), largest = Math.max(...sizes), room = body.clientWidth < 500 ? 12 : 22;
+    points.forEach((point, i) => { point.ball = sizes[i] > 0 ? 6 + room * Math.sqrt(sizes[i] / largest) : 0; });
     const front = paretoFront(points, chosen.x, chosen.y);
     note.textContent = [
       front.length > 1 ? "The dashed line joins the Pareto front of the largest group that compares (one input size and machine, tested or trained alike): by the values drawn, what nothing else of it beats in both; where bars overlap, that is not decided." : "",

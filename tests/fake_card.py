@@ -246,7 +246,7 @@ def both(*clocks: int) -> list[int]:
 def mixed() -> tuple[FakeHost, FakeCard, FakeCard, FakeCard]:
     """Return a host with a slow card, one that may not be opened and a fast one, which CUDA counts first; and these."""
     slow = FakeCard(
-        "NVIDIA T4", "aaaa", 16 * GIB, most_watts=70, max_clocks=(1590, 5001), clocks=both(1590), ecc=None
+        "NVIDIA T4", "aaaa", 16 * GIB, most_watts=70, max_clocks=(1590, 5001), clocks=both(1590), ecc=False
     )
     closed = FakeCard("NVIDIA A100", "bbbb", opens=False)
     fast = FakeCard("NVIDIA H100", "cccc")

@@ -137,16 +137,22 @@ def test_cards_stand_in_the_order_of_cuda_and_one_that_may_not_be_opened_leaves_
         "max_sm_clock_MHz": 1590,
         "max_memory_clock_MHz": 5001,
         "persistence": True,
-        "ecc": None,
+        "ecc": False,
         "mig": False,
         "driver": "580.1",
     }
-    assert found["unknown"]["gpu.1.ecc"] == "NVMLError_NotSupported: Not Supported"
     assert third == {**dict.fromkeys(first), "driver": "580.1"}
     assert found["unknown"]["gpu.2"] == "NVMLError_NoPermission: Insufficient Permissions"
     assert host.calls["nvmlInit"] == 1
     assert device_name(found, "cuda:0") == "NVIDIA H100"
     assert device_name(found, "cuda:1") == "NVIDIA T4"
+
+
+def test_a_card_whose_memory_corrects_no_errors_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeHost(FakeCard("NVIDIA GeForce RTX 4070", "eeee", ecc=None)).install(monkeypatch)
+    found = environment.machine()
+    assert found["gpu"][0]["ecc"] is None
+    assert found["unknown"]["gpu.0.ecc"] == "NVMLError_NotSupported: Not Supported"
 
 
 def test_a_card_that_only_cuda_shows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

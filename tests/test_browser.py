@@ -329,6 +329,30 @@ def test_tables_scroll_and_not_the_page(width: int, browser: Tab, page: Path) ->
         browser.call("Emulation.setDeviceMetricsOverride", width=1280, **size)
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_ball_is_cut_at_the_edge_of_its_chart(width: int, browser: Tab, tmp_path: Path) -> None:
+    page = tmp_path / "index.html"  # the slowest and most accurate network is the largest one, too
+    page.write_text(
+        to_html(content_of(make_run(records(by_name("alexnet", "zfnet", "vgg19"))))), encoding="utf-8"
+    )
+    size = {"height": 844, "deviceScaleFactor": 1, "mobile": False}
+    numbers = "(shape, keys) => keys.map(key => +shape.getAttribute(key))"
+    outside = f"""(() => {{
+        const read = {numbers}, plot = document.querySelector("#chart-scatter svg");
+        const [x, y, width, height] = read(plot.querySelector("clipPath rect"), ["x", "y", "width", "height"]);
+        const balls = [...plot.querySelectorAll("circle.ball")].map(ball => read(ball, ["cx", "cy", "r"]));
+        return balls.map(([cx, cy, r]) => Math.max(x - cx + r, cx + r - x - width, y - cy + r, cy + r - y - height));
+    }})()"""
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, **size)
+    try:
+        browser.open(page)
+        beyond = browser.js(outside)
+    finally:
+        browser.call("Emulation.setDeviceMetricsOverride", width=1280, **size)
+    assert len(beyond) == 3
+    assert max(beyond) < 1  # px
+
+
 def test_a_race_says_at_each_mark_why_it_is_not_the_choice(browser: Tab, tmp_path: Path) -> None:
     file = tmp_path / "race.html"
     file.write_text(to_html(content_of_kind("race", tmp_path)), encoding="utf-8")

@@ -25,6 +25,7 @@ from bench.analysis.versus import Ratio
 from bench.api import _gating
 from bench.cli.app import app
 from bench.execution.runner import Summary
+from bench.report.tables.verdicts import gate_markdown
 from bench.stats.effects import Effect
 
 
@@ -69,6 +70,15 @@ def test_a_slowdown_counts_where_both_rounds_are_certain_of_it(
     first: Ratio, again: Ratio | None, verdict: str
 ) -> None:
     assert TwoRounds(first, again, 0.05).verdict == verdict
+
+
+def test_the_comment_says_what_is_slower_and_does_not_count_and_what_to_do() -> None:
+    rows = [
+        replace(latency(1.2, flags=flags), arch="net", baseline="one two") for flags in (("contended",), ())
+    ]
+    doubted, certain = (gate_markdown([TwoRounds(row, row, 0.05)]) for row in rows)
+    assert "not counted: net in latency; measure again on an idle machine" in doubted
+    assert "not counted" not in certain
 
 
 def test_more_parameters_are_told_and_do_not_count() -> None:

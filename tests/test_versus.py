@@ -456,7 +456,7 @@ def test_the_table_and_its_json() -> None:
         "mine.py:Net against resnet18: slower in latency, throughput; never measured: "
         in versus_document(rows).notes[0]
     )
-    assert versus_document(rows).notes[2] == "Times within ±2 % are the same."
+    assert versus_document(rows).notes[2] == "Ratios are over the baseline's. Times within ±2 % are the same."
     found = json.loads(json.dumps([r.to_json() for r in rows], allow_nan=False))
     assert set(found[0]) >= {"arch", "baseline", "quantity", "ratio", "low", "high", "p", "verdict"}
     assert Ratio.in_run(Run("empty", Path("empty"), ())) == []

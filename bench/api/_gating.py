@@ -179,5 +179,7 @@ def _git(folder: Path, *words: str) -> bytes:
         ) from error
     if answer.returncode:
         lines = answer.stderr.decode(errors="replace").strip().splitlines() or ["failed"]
-        raise ConfigError(f"git {words[0]}: {lines[-1]}", "`git log --oneline` shows the commits")
+        outside = "not a git repository" in lines[-1]
+        tip = "go into a repository of git" if outside else "`git log --oneline` shows the commits"
+        raise ConfigError(f"git {words[0]}: {lines[-1]}", tip)
     return answer.stdout

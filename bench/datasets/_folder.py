@@ -123,7 +123,7 @@ def scan(path: Path) -> _Folder:
     Raises:
         UnsupportedError: if there is nothing to train on and to test, or the two do not agree.
     """
-    check_folder(path)
+    check_folder(path, _LAYOUT)
     tree = Tree(str(path))
     try:
         return _scan(tree)
@@ -134,17 +134,18 @@ def scan(path: Path) -> _Folder:
         raise UnsupportedError(message, f"sort the images by it: {_LAYOUT}") from error
 
 
-def check_folder(path: Path) -> None:
+def check_folder(path: Path, layout: str) -> None:
+    """Refuse what is no folder that can be read, with the layout that is asked for as the next step."""
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError as error:  # a name that is too long, or no right to look
-        raise UnsupportedError(f"{path} cannot be read: {error.strerror}", _LAYOUT) from error
+        raise UnsupportedError(f"{path} cannot be read: {error.strerror}", layout) from error
     if is_file and path.suffix.lower() in _ARCHIVES:
         raise UnsupportedError(f"{path} is an archive, not a folder", "unpack it, and name the folder")
     if is_file:
-        raise UnsupportedError(f"{path} is a file, not a folder", _LAYOUT)
+        raise UnsupportedError(f"{path} is a file, not a folder", layout)
     if not is_folder:
-        raise UnsupportedError(f"there is no folder {path}", _LAYOUT)
+        raise UnsupportedError(f"there is no folder {path}", layout)
 
 
 def _scan(tree: Tree) -> _Folder:

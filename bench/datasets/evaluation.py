@@ -164,7 +164,7 @@ def _named(images: EvaluationSet, classes: tuple[str, ...]) -> EvaluationSet:
 
 def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
     """Return the images below a folder, in the order of torchvision's `ImageFolder`."""
-    check_folder(path)
+    check_folder(path, _LAYOUT)
     tree = Tree(str(path))
     place, notes = _place(tree, split)
     if place == tree.path and split == "test":

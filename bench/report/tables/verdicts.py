@@ -86,7 +86,7 @@ def _versus_notes(rows: Sequence[Ratio]) -> list[str]:
     if not rows:
         return []
     lines = [plain(one.sentence, 1000) + "." for one in Ratio.standings(rows)]
-    lines.append(f"Times within ±{100 * rows[0].band:.3g} % are the same.")
+    lines.append(f"Ratios are over the baseline's. Times within ±{100 * rows[0].band:.3g} % are the same.")
     flags = dict.fromkeys(flag for row in rows for flag in row.flags)
     return lines + [f"{'Doubt' if doubts([flag]) else 'Told'}: {flag}: {explain(flag)}." for flag in flags]
 
@@ -112,17 +112,22 @@ def _rounds(row: TwoRounds, show_one: Callable[[Effect], str]) -> str:
 
 def gate_markdown(changes: Sequence[TwoRounds], new: Sequence[str] = (), lost: Sequence[str] = ()) -> str:
     """Return what two commits come to, as a comment: what is slower, new or lost, and the table of all the others."""
-    slower, suspected = (
+    slower, suspected, doubted = (
         ", ".join(
             f"{markdown(c.ratio.arch)} in {QUANTITIES[c.ratio.quantity]}"
             for c in changes
             if c.verdict == word
         )
-        for word in ("slower", "suspected")
+        for word in ("slower", "suspected", "slower in doubt")
     )
     lines = [
         f"**Slower for certain, in two rounds: {slower}.**" if slower else "Nothing is slower for certain.",
         *([f"Suspected, in one round alone: {suspected}."] if suspected else []),
+        *(
+            [f"Slower, but in doubt, and so not counted: {doubted}; measure again on an idle machine."]
+            if doubted
+            else []
+        ),
         *([f"New, with nothing to compare: {', '.join(map(markdown, new))}."] if new else []),
         *([f"**Not compared: {', '.join(map(markdown, lost))}.**"] if lost else []),
     ]

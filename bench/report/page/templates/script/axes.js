@@ -50,15 +50,6 @@ function reached(values, ends, log) {
   const room = high - low || (log ? 0.5 : Math.abs(high) / 2 || 1);
   return [...values, ...ends.filter(v => v !== null).map(v => g(Math.max(low - room, Math.min(high + room, f(v)))))];
 }
-// A domain that is drawn in so many pixels, made wider where balls, pairs of a value and a radius, would be cut.
-function withBalls(domain, balls, log, pixels) {
-  const [f, g] = log ? [Math.log10, v => 10 ** v] : [v => v, v => v], [low, high] = domain.map(f);
-  const largest = balls.reduce((most, [, radius]) => Math.max(most, radius), 0), step = (high - low) / Math.max(1, pixels - 2 * largest);
-  return [
-    g(balls.reduce((least, [value, radius]) => Math.min(least, f(value) - radius * step), low)),
-    g(balls.reduce((most, [value, radius]) => Math.max(most, f(value) + radius * step), high)),
-  ];
-}
 // Whether a domain is so near to another or so far from it that nothing is to be seen there.
 function senseless(domain, whole, log) {
   const f = log ? Math.log10 : v => v, size = ([a, b]) => Math.abs(f(b) - f(a)), share = size(domain) / (size(whole) || 1);

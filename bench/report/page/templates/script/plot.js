@@ -40,12 +40,12 @@ function plot(host, content, height = 380) {
     const flat = shownNow.lines.flatMap(l => l.points), rules = shownNow.rules ?? [];
     const fits = (v, log) => Number.isFinite(v) && (!log || v > 0);
     const points = shownNow.points.filter(p => fits(p.x, shownNow.x.log) && fits(p.y, shownNow.y.log));
-    const domain = (key, values, ends, pixels) => withBalls(extent(reached(values, ends, shownNow[key].log), shownNow[key].log), points.map(p => [p[key], p.ball ?? 0]), shownNow[key].log, pixels);
-    const fresh = view === null;
-    if (fresh) whole = view = { y: domain("y", [...points.map(p => p.y), ...flat.map(p => p[1])], [...points.flatMap(p => p.up ?? []), ...flat.flatMap(p => p.slice(2))], box.bottom - box.top) };
+    if (view === null) whole = view = {
+      x: extent(reached([...points.map(p => p.x), ...flat.map(p => p[0]), ...rules.map(r => r.at)], points.flatMap(p => p.across ?? []), shownNow.x.log), shownNow.x.log),
+      y: extent(reached([...points.map(p => p.y), ...flat.map(p => p[1])], [...points.flatMap(p => p.up ?? []), ...flat.flatMap(p => p.slice(2))], shownNow.y.log), shownNow.y.log),
+    };
     const y = axis(view.y, [box.bottom, box.top], shownNow.y.log, 6, shownNow.y.whole);
     box.left = Math.max(box.left, 34 + 6.8 * Math.max(...tickTexts(y.ticks, shownNow.y.unit, y.log).map(text => text.length)));
-    if (fresh) view.x = domain("x", [...points.map(p => p.x), ...flat.map(p => p[0]), ...rules.map(r => r.at)], points.flatMap(p => p.across ?? []), box.right - box.left);
     const x = axis(view.x, [box.left, box.right], shownNow.x.log, Math.max(3, Math.floor(width / 110)), shownNow.x.whole);
     if (shownNow.x.steps) x.ticks = steps(shownNow.x.steps, x);
     frame = { x, y, box, whole };

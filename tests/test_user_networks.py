@@ -300,6 +300,22 @@ def test_a_file_that_it_reads_is_part_of_it(tmp_path: Path) -> None:
     assert resolve(f"{file}:Net").card.source_sha256 != before.source_sha256
 
 
+@pytest.mark.parametrize("goes", ["os.chdir('/')", "f = tempfile.mkdtemp(); os.chdir(f); os.rmdir(f)"])
+def test_a_file_that_goes_elsewhere_is_made_of_what_it_names_here(
+    goes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets").mkdir()
+    file, layers = tmp_path / "nets" / "net.py", tmp_path / "layers.yaml"
+    layers.write_text("a: 1")
+    file.write_text(
+        f"import os, tempfile\nfrom torch import nn\n{goes}\nNAMED = 'layers.yaml'\n\nclass Net(nn.Flatten): pass\n"
+    )
+    card = resolve(f"{file}:Net").card
+    assert Path.cwd() == tmp_path
+    assert set(card.sources) == {"net.py", "../layers.yaml"}
+
+
 def test_one_file_alone_is_told_by_its_own_hash(tmp_path: Path) -> None:
     file = tmp_path / "net.py"
     file.write_text(f"import math, torch, yaml\nWIDTH = 1\n{NET}")

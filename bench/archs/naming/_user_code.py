@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -313,8 +314,12 @@ class _Heard:
 def _importable(place: _Place) -> Iterator[None]:
     """Put a place's folders on the path inside the block, and forget modules of other users' folders.
 
-    The file sees no arguments of the command line: they are not its own.
+    The file sees no arguments of the command line: they are not its own. Whatever folder it goes into, the current one
+    is the same behind the block: what its text names is looked for there.
     """
+    here = None
+    with suppress(OSError):  # gone already
+        here = os.getcwd()  # noqa: PTH109
     _forget({name for name, owner in _owners.items() if owner != place.source})
     before, arguments = set(sys.modules), sys.argv
     sys.argv = [place.source]
@@ -324,6 +329,9 @@ def _importable(place: _Place) -> Iterator[None]:
         yield
     finally:
         sys.argv = arguments
+        if here is not None:
+            with suppress(OSError):
+                os.chdir(here)
         with suppress(ValueError):
             sys.path.remove(str(place.folder))
         for root in place.roots:

@@ -120,6 +120,16 @@ def test_a_step_that_takes_longer_than_a_call_that_is_waited_for() -> None:
     assert found(infer(VGG16, about("latency", 0.010), about("step_time", 0.0101))) == {}
 
 
+@pytest.mark.parametrize(("calls", "doubted"), [(89, True), (91, False), (None, False)])
+def test_energy_over_a_pass_with_pauses(calls: int | None, doubted: bool) -> None:
+    """So many calls of 10 ms in a second."""
+    detail = {"seconds": 1.0} if calls is None else {"seconds": 1.0, "calls": calls}
+    energy = Measurement(name="energy", unit="J", better="lower", samples=(0.2,), detail=detail)
+    share = "energy of infer vgg16 224 px batch 1 cuda: the device worked for 89.0 % of the pass"
+    expected = {"idle_between": [share]} if doubted else {}
+    assert found(infer(VGG16, about("step_time", 0.010), energy)) == expected
+
+
 def test_a_batch_that_costs_throughput() -> None:
     single = infer(VGG16, about("step_time", 0.010))
     assert found(single, infer(VGG16, about("step_time", 0.10), batch=8)) == {

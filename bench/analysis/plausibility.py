@@ -6,6 +6,7 @@ words. None is a proof: a doubt says where to look twice, and `bench.records.fla
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from bench.units import percent, show
 
 _MORE = 1.1  # times as much, from which a network has clearly more of something
 _BEYOND = 1.05  # times as long, from which a time is clearly longer
+_BUSY = 0.9  # of the pass that measures energy, which the device works at least
 
 
 _NO_FAMILY = ArchCard(name="").family
@@ -164,6 +166,17 @@ def _below_chance(frame: pd.DataFrame) -> Iterator[_Doubt]:
             yield _Doubt(row["row"], where)
 
 
+def _idle_between(frame: pd.DataFrame) -> Iterator[_Doubt]:
+    """Find energies over a pass of which the device had nothing to do for a part, by what its steps take."""
+    for row in _side_by_side(frame, "energy", "step_time", _AT_A_BATCH):
+        calls, seconds = (row["detail"].get(name, math.nan) for name in ("calls", "seconds"))
+        share = calls * row["median_other"] / seconds
+        if share < _BUSY:
+            yield _Doubt(
+                row["row"], f"energy of {row['label']}: the device worked for {percent(share)} of the pass"
+            )
+
+
 def _top5_below_top1(frame: pd.DataFrame) -> Iterator[_Doubt]:
     """Find trainings with fewer labels among the first five than in the first place; both numbers are in doubt."""
     for row in _side_by_side(frame, "top5", "top1", ["run", "job_id", "attempt"]):
@@ -179,6 +192,7 @@ _RULES: Mapping[str, _Rule] = {
     "backward_too_fast": _backward_too_fast,
     "above_roofline": _above_roofline,
     "memory_below_weights": _memory_below_weights,
+    "idle_between": _idle_between,
     "below_chance": _below_chance,
     "top5_below_top1": _top5_below_top1,
 }

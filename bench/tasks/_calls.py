@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from statistics import median
 
 from torch import Tensor
 
@@ -94,18 +93,7 @@ def with_energy(
             yield measurement.changed(detail={**measurement.detail, "energy": error.message})
         else:
             yield measurement
-            yield _with_busy_share(energy, measurement)
-
-
-def _with_busy_share(energy: Measurement, step_time: Measurement) -> Measurement:
-    """Return an energy with the share of its pass that its calls take, and a doubt where the device often had none."""
-    detail = energy.detail
-    share = float(detail["calls"]) * median(step_time.samples) / float(detail["seconds"])
-    flags = (*energy.flags, *["idle_between"] * (share < _BUSY))
-    return energy.changed(detail={**detail, "busy_share": share}, flags=flags)
-
-
-_BUSY = 0.9  # of the pass for energy that its calls take at least
+            yield energy
 
 
 def tensors(

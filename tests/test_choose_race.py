@@ -148,7 +148,7 @@ def test_the_same_again_measures_nothing(tmp_path: Path) -> None:
     again, machine = raced(tmp_path, TWENTY)
     assert machine.timed == []
     assert again.summary.reused == len(first.summary.records)
-    assert _json(again.raced, again.known, ())["best"] == _json(first.raced, first.known, ())["best"]
+    assert _json(again.raced)["best"] == _json(first.raced)["best"]
 
 
 def test_another_budget_goes_on_from_what_is_there(tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_without_a_budget_there_is_the_front(tmp_path: Path) -> None:
     done, _ = raced(tmp_path)
     said = race_sentences(done.raced, done.known)
     assert said[0].startswith("On the front of accuracy and latency")
-    assert _json(done.raced, done.known, ())["front"]
+    assert _json(done.raced)["front"]
 
 
 def test_networks_without_an_accuracy_are_told(tmp_path: Path) -> None:

@@ -83,9 +83,8 @@ class Catalog:
         Slices of a board (MIG) share its power and its clocks: what runs on one tells on the times of another.
         """
         kinds = [(card.get("name"), card.get("memory_B")) for card in self._cards]
-        sliced = any(
-            " MIG " in str(c.get("name")) or str(c.get("uuid")).startswith("MIG-") for c in self._cards[:1]
-        )
+        first = self._cards[0] if self._cards else {}
+        sliced = " MIG " in str(first.get("name")) or str(first.get("uuid")).startswith("MIG-")
         return tuple(i for i, kind in enumerate(kinds) if i == 0 or (kind == kinds[0] and not sliced))
 
     @property

@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from pydantic import ValidationError
@@ -30,7 +31,7 @@ USUAL_SPLIT = "val"
 _MACHINE = ArchCard(name="ceiling", family="machine", input_size=1, in_channels=1, num_classes=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Catalog:
     """What the expansion must know of the machine and of the units named, found out by `execution._probe`.
 
@@ -76,7 +77,7 @@ class Catalog:
             raise unknown_name("data set", data, self.datasets, hint)
         return card
 
-    @property
+    @cached_property
     def equal_cards(self) -> tuple[int, ...]:
         """The numbers of the CUDA devices that equal the first in model and memory, itself among them.
 
@@ -87,13 +88,13 @@ class Catalog:
         sliced = " MIG " in str(first.get("name")) or str(first.get("uuid")).startswith("MIG-")
         return tuple(i for i, kind in enumerate(kinds) if i == 0 or (kind == kinds[0] and not sliced))
 
-    @property
+    @cached_property
     def other_cards(self) -> tuple[str, ...]:
         """The CUDA devices that do not, each with its model."""
         others = (i for i in range(len(self._cards)) if i not in self.equal_cards)
         return tuple(f"cuda:{i} ({self._cards[i].get('name')})" for i in others)
 
-    @property
+    @cached_property
     def idle_cards(self) -> tuple[str, ...]:
         """The models of the cards of a machine whose CUDA shows none of them."""
         cards = () if self._cards else self.environment.get("gpu", ())

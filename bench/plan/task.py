@@ -166,9 +166,8 @@ class Outline:
 
 def own_shape(keys: Keys, card: ArchCard, catalog: Catalog) -> Outline:  # noqa: ARG001 (one signature for all)
     """Return the outline of a job in the shape that is asked for, or in the network's own."""
-    given = keys.model_dump(include={"input_size", "in_channels", "num_classes"}, exclude_none=True)
-    own = {"input_size": card.input_size, "in_channels": card.in_channels, "num_classes": card.num_classes}
-    return Outline(**{**own, **given})
+    given = {name: getattr(keys, name, None) for name in INPUT}
+    return Outline(**{name: getattr(card, name) if value is None else value for name, value in given.items()})
 
 
 def of_network(job: Job) -> str:

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from multiprocessing.util import Finalize
@@ -49,12 +50,9 @@ ENVIRONMENT = {"cpu": {"model": "test", "cores": 2}, "packages": {"torch": "2.11
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-# Files of tests that draw reports and figures, run races or whole jobs, or wait for processes, nearly each of which takes long.
-SLOW_FILES = {
-    *("test_browser", "test_figures", "test_figures_cost", "test_page", "test_report", "test_report_cli"),
-    *("test_training_figures", "test_gpu_walk", "test_wild_networks", "test_process_executor"),
-    *("test_choose_race", "test_export", "test_export_cli"),
-}
+# Functions of tests, and whole files, that `-m "not slow"` leaves out: see `--write-slow`.
+SLOW_LIST = Path(__file__).with_name("slow.txt")
+SLOW = frozenset(SLOW_LIST.read_text("utf-8").split())
 SLOW_FIXTURES = {"facts"}  # that take seconds to make
 # The files that take longest, begun first, so that no worker is left with one of them at the end.
 LONGEST = (
@@ -75,58 +73,54 @@ LONGEST = (
 )
 
 
-# Of a test that is not marked as slow, in seconds, and of a slow one: `--check-slow` tells which is on the wrong side.
-LONGEST_S, SHORTEST_S = 0.5, 0.1
+LONGEST_S, SHORTEST_S = 0.1, 0.05  # a test that takes longer is slow; one that is shorter is no longer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option by which an idle machine tells which tests are to be marked as slow."""
-    help_ = f"fail where a test takes over {LONGEST_S} s and is not marked as slow; list slow ones under {SHORTEST_S} s"
-    parser.addoption("--check-slow", action="store_true", help=help_)
+    """Add the option by which an idle machine tells which tests are slow."""
+    help_ = f"write to {SLOW_LIST.name} which of the tests that run take more than {LONGEST_S} s"
+    parser.addoption("--write-slow", action="store_true", help=help_)
 
 
 class _Durations:
-    """How long each test took, with what it set up, and whether it is marked as slow."""
+    """How long each test took, with what it set up, by its function."""
 
     def __init__(self) -> None:
-        self.tests: dict[str, tuple[float, bool]] = {}
+        self.tests: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown" or not report.skipped:
-            before, slow = self.tests.get(report.nodeid, (0.0, False))
-            self.tests[report.nodeid] = before + report.duration, slow or "slow" in report.keywords
+            self.tests[report.nodeid] += report.duration
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        for title, some in (("to be marked as slow", self.unmarked), ("slow in name alone", self.quick)):
-            terminalreporter.section(title)
-            for name in some:
-                terminalreporter.write_line(f"{self.tests[name][0]:6.2f} s  {name}")
+    def pytest_sessionfinish(self) -> None:
+        longest: defaultdict[str, float] = defaultdict(float)
+        for name, seconds in self.tests.items():
+            longest[_function(name)] = max(longest[_function(name)], seconds)
+        slow = {name for name in SLOW if longest.get(name, LONGEST_S) >= SHORTEST_S}
+        slow |= {name for name, seconds in longest.items() if seconds > LONGEST_S and not _is_slow(name)}
+        SLOW_LIST.write_text("".join(f"{name}\n" for name in sorted(slow)), "utf-8")
 
-    @property
-    def unmarked(self) -> list[str]:
-        return [name for name, (seconds, slow) in self.tests.items() if seconds > LONGEST_S and not slow]
 
-    @property
-    def quick(self) -> list[str]:
-        return [name for name, (seconds, slow) in self.tests.items() if seconds < SHORTEST_S and slow]
+def _function(nodeid: str) -> str:
+    """Return the function of a test as the list has it, such as ``test_ranks.py::test_a_pair``."""
+    return nodeid.partition("[")[0].removeprefix("tests/")
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.unmarked and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+def _is_slow(function: str) -> bool:
+    return function in SLOW or function.partition("::")[0] in SLOW
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take times where they are asked for; the workers of xdist report to the process that started them."""
-    if config.getoption("--check-slow") and not hasattr(config, "workerinput"):
+    if config.getoption("--write-slow") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Durations())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of slow files and with slow fixtures as slow; put the longest files first."""
+    """Mark the tests that are listed and those with slow fixtures as slow; put the longest files first."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
     for item in items:
-        if item.path.stem in SLOW_FILES or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        if _is_slow(_function(item.nodeid)) or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

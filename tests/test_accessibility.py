@@ -13,7 +13,6 @@ from pages import KINDS, ROOT, content_of_kind
 from bench.report.figures._style import COLOURS, OWN_LOOK
 from bench.report.page._html import to_html
 
-pytestmark = pytest.mark.slow
 SCHEMES = (0, 1)  # light and dark, as `light-dark` has them
 BASE = (ROOT / "bench" / "report" / "page" / "templates" / "style" / "base.css").read_text()
 VARIABLES = {

@@ -109,7 +109,6 @@ def test_a_training_gone_on_from_is_flagged_and_says_the_same(tmp_path: Path) ->
     }
 
 
-@pytest.mark.slow
 def test_observing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def net() -> nn.Module:
         torch.manual_seed(0)

@@ -85,7 +85,6 @@ class TestPaired:
         assert paired(none, none).reason == "no test images"
         assert (paired(one, ~one).reason, paired(one, ~one).n) == ("one test image cannot decide", 1)
 
-    @pytest.mark.slow
     def test_alarms_for_nothing_stay_below_five_of_a_hundred(self) -> None:
         """Of three networks that are equally good, in any of three pairs, corrected by Holm."""
         rng, alarms, runs = np.random.default_rng(0), 0, 150

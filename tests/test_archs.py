@@ -66,7 +66,6 @@ def _marked(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.slow) if large else name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [_marked(name) for name in NAMES])
 def test_every_network_keeps_the_contract(name: str) -> None:
     check_arch(name)
@@ -101,7 +100,6 @@ def quickly_trained() -> list[str]:
 
 
 @pytest.mark.parametrize("name", quickly_trained())
-@pytest.mark.slow
 def test_gradients_reach_every_parameter_and_are_finite(name: str) -> None:
     torch.manual_seed(0)
     arch = ARCHS.get(name)
@@ -276,7 +274,6 @@ def test_a_residual_block_of_zeros_is_its_shortcut() -> None:
         assert not out[:, 3:].any()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet152"])
 def test_v1_strides_in_the_first_1x1(name: str) -> None:
     v15, v1 = (native(n) for n in (name, f"{name}_v1"))
@@ -308,7 +305,6 @@ def test_macs_of_both_resnet50() -> None:
     assert v15 == pytest.approx(4.09e9, rel=0.001)
 
 
-@pytest.mark.slow
 def test_googlenet_has_auxiliary_outputs_only_where_it_is_said() -> None:
     for name, outputs in (("googlenet", 1), ("googlenet_aux", 3)):
         arch = ARCHS.get(name)

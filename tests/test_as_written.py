@@ -21,7 +21,6 @@ from bench.cli.app import app
 from bench.execution import _probe as probe
 from bench.report.figures import _drawing
 
-pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CLASSES = (

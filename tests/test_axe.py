@@ -27,7 +27,6 @@ def axe() -> Path | None:
 
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(chromium() is None, reason="needs Chromium or Chrome"),
     pytest.mark.skipif(
         axe() is None, reason="needs axe-core: npm install axe-core, or its file in BENCH_AXE"

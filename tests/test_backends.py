@@ -160,7 +160,6 @@ def test_a_network_that_keeps_state_is_not_held_against_the_backend(tmp_path: Pa
 
 
 @pytest.mark.parametrize("task", ["infer", "train_step"])
-@pytest.mark.slow
 def test_doubts_about_memory_stand_at_memory_alone(
     tmp_path: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
@@ -266,7 +265,6 @@ def test_a_compilation_that_does_not_fit_is_out_of_memory(
         measured(user_job(tmp_path, backend="compiled"))
 
 
-@pytest.mark.slow
 def test_without_a_compiler_it_is_unsupported(tmp_path: Path) -> None:
     from torch._inductor import config
 

@@ -81,7 +81,6 @@ def called(tree: Path, words: Sequence[str]) -> subprocess.CompletedProcess[str]
     return done
 
 
-@pytest.mark.slow
 def test_what_blocks_them_does(tree: Path) -> None:
     code = (
         "import importlib.util as u, shutil, socket\n"
@@ -99,7 +98,6 @@ def test_what_blocks_them_does(tree: Path) -> None:
     assert done.stdout == "blocked\n"
 
 
-@pytest.mark.slow
 def test_env_plan_and_a_run_need_neither_git_nor_a_network_nor_an_install(tree: Path) -> None:
     told = json.loads(called(tree, ["env", "--json"]).stdout)
     assert told["bench"]["git_revision"] is None

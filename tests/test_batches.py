@@ -84,7 +84,6 @@ def test_the_image_decides_whose_turn_it_is_to_be_mirrored(turn: int) -> None:
     assert torch.allclose(found, scaled(expected), atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [PLAIN, ALL, replace(ALL, turn=1)])
 @pytest.mark.parametrize("side", [SIDE, 9])
 def test_files_give_the_same_batches(how: Augmentation, side: int, tmp_path: Path) -> None:

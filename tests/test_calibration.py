@@ -79,7 +79,6 @@ def test_splits_are_all_or_so_many(n: int, size: int, most: int, count: int) -> 
         assert len({frozenset((frozenset(a), frozenset(b))) for a, b in pairs}) == count
 
 
-@pytest.mark.slow
 def test_how_often_the_time_of_others_is_expected_in_an_interval() -> None:
     # The range of five misses the median of five others where the first three of all ten, or the last, are the others'.
     assert _held_expected(5, 5) == pytest.approx(1 - 2 * math.comb(7, 2) / math.comb(10, 5), abs=0.015)
@@ -93,7 +92,6 @@ def scattered(seed: int, rows: int = 4, n: int = 10, sd: float = 0.03) -> list[l
     return np.exp(np.random.default_rng(seed).normal(0, sd, (rows, n))).tolist()
 
 
-@pytest.mark.slow
 def test_shares_are_as_expected_of_processes_that_are_alike() -> None:
     found = Calibration.of(scattered(1, rows=300, n=10), 5, most=10)
     assert found.held.of == 10 * 2 * 300
@@ -103,7 +101,6 @@ def test_shares_are_as_expected_of_processes_that_are_alike() -> None:
     assert found.held.interval[0] < _held_expected(5, 5) < found.held.interval[1]
 
 
-@pytest.mark.slow
 def test_false_alarms_are_at_most_what_is_promised() -> None:
     called = [Calibration.of(scattered(seed), 5, most=5) for seed in range(80)]
     alarms = [c.alarms.share for c in called]

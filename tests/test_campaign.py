@@ -45,7 +45,6 @@ def test_a_selftest_on_a_card_compares_a_network_with_itself_and_measures_no_ene
     assert {job.settings.given["energy_s"] for job in jobs} == {0}
 
 
-@pytest.mark.slow
 def test_the_plan_of_all_pieces_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     main()
     *rows, last = capsys.readouterr().out.splitlines()

@@ -75,7 +75,6 @@ def test_the_oldest_versions_are_those_that_are_promised() -> None:
     assert versions["pynvml"].startswith(least["nvidia-ml-py"])
 
 
-@pytest.mark.slow
 def test_the_fake_has_all_that_is_called_of_nvml() -> None:
     called = {name for library, name in used() if library == "pynvml"}
     assert "nvmlDeviceGetHandleByUUID" in called

@@ -75,7 +75,6 @@ def test_a_copy_reads_and_writes() -> None:
     assert found.unit == "B/s"
 
 
-@pytest.mark.slow
 def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ceilings._FIRST_SIDE, "cpu", 32)
     monkeypatch.setattr(ceilings, "_free", lambda device: 8 * 3 * 64**2 * 4)  # for sides up to 64

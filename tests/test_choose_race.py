@@ -455,7 +455,6 @@ def test_chances_are_told_as_bounds() -> None:
     assert at_most(3.0) == "at most 100.0 %"
 
 
-@pytest.mark.slow
 def test_a_race_is_drawn_from_what_its_run_keeps(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, TWENTY)
     stored = read_run(done.path)

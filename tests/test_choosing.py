@@ -85,7 +85,6 @@ def test_where_nothing_holds_the_nearest_is_named() -> None:
     ]
 
 
-@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12),
     st.integers(1, 9),
@@ -238,7 +237,6 @@ def test_a_latency_of_one_image_stays_one() -> None:
     assert np.allclose(candidates.table["latency"] * candidates.table["throughput"], 1)
 
 
-@pytest.mark.slow
 def test_networks_of_a_run_have_their_own_costs_and_published_accuracies() -> None:
     run = read_run(RESULTS / "h100-line-up")
     candidates = Candidates.measured(run, "top1", ["torchvision:convnext_tiny.*"])
@@ -362,7 +360,6 @@ def test_a_byte_that_has_turned_gives_no_other_number(kind: str, tmp_path: Path)
     assert refused > 10
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -380,7 +377,6 @@ def test_wrong_words_have_a_message(words: list[str], message: str) -> None:
     assert message in result.stderr
 
 
-@pytest.mark.slow
 def test_the_command_answers_in_each_form() -> None:
     words = ["choose", "--on", "i7_12700h", "--latency", "5ms", "--among", "timm:mobilenet*", "levit*"]
     answer = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)

@@ -43,7 +43,6 @@ def fail_with(fake: FakeExecutor, *ends: Any) -> None:
     fake.play = scripted(*ends).play
 
 
-@pytest.mark.slow
 def test_every_command_and_option_has_help(run: Bench) -> None:
     import typer.main
 
@@ -60,7 +59,6 @@ def test_version(run: Bench) -> None:
 
 
 class TestRun:
-    @pytest.mark.slow
     def test_all_is_well(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         result = run("run", "all", "-c", experiment)
         assert result.exit_code == 0, result.stderr
@@ -69,7 +67,6 @@ class TestRun:
         assert Path("reports/three/index.html").is_file()
         assert executor.closed
 
-    @pytest.mark.slow
     def test_again_measures_nothing_twice(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         run("run", "-c", experiment, "--no-report")
         result = run("run", "-c", experiment, "--no-report")
@@ -86,7 +83,6 @@ class TestRun:
         assert document["counts"] == {"ok": 2}
         assert document["records"][0]["measurements"][0]["name"] == "parameters"
 
-    @pytest.mark.slow
     def test_a_failed_job_is_exit_code_1_with_its_reason(
         self, run: Bench, executor: FakeExecutor, experiment: Path
     ) -> None:
@@ -97,7 +93,6 @@ class TestRun:
         assert "died of SIGSEGV in stage build" in result.stderr
         assert "Traceback" not in result.output
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_is_exit_code_130_and_the_run_goes_on_the_next_time(
         self, run: Bench, executor: FakeExecutor, experiment: Path, number: int
@@ -115,7 +110,6 @@ class TestRun:
         assert "1 of 3 measured, 1 cancelled, 1 pending" in result.stderr
         assert run("run", "-c", experiment, "--no-report").exit_code == 0
 
-    @pytest.mark.slow
     def test_the_run_notes_what_was_asked(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         run("run", "-c", experiment, "--name", "mine", "--no-report")
         run("run", "-c", experiment, "--name", "mine", "--no-report")
@@ -125,7 +119,6 @@ class TestRun:
         assert len(info["invocations"]) == 2
         assert info["experiment"]["name"] == "three"
 
-    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("words", "message"),
         [
@@ -237,7 +230,6 @@ class TestThreeCards:
         assert "on cuda:0, cuda:1, cuda:2, host, " in told
         assert "one after the other" in told
 
-    @pytest.mark.slow
     def test_a_run_names_the_card_of_each_record_and_measures_nothing_twice(
         self, run: Bench, executor: FakeExecutor, experiment: Path
     ) -> None:
@@ -266,7 +258,6 @@ class TestThreeCards:
 
 
 class TestReport:
-    @pytest.mark.slow
     def test_a_run_is_redrawn(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         run("run", "-c", experiment, "--no-report")
         assert not Path("reports").exists()
@@ -274,7 +265,6 @@ class TestReport:
             assert run("report", *words, "--format", "html").exit_code == 0
         assert Path("reports/three/index.html").is_file()
 
-    @pytest.mark.slow
     def test_a_corrupt_line_is_told_and_the_rest_is_drawn(
         self, run: Bench, executor: FakeExecutor, experiment: Path
     ) -> None:
@@ -394,7 +384,6 @@ class Wrong(Net):
 """
 
 
-@pytest.mark.slow
 def test_networks_of_ones_own_good_and_bad_in_one_run(
     run: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -466,7 +455,6 @@ def wait_for_records(folder: Path, wanted: int, process: warm.Popen) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_a_run_that_is_ended_goes_on_where_it_was(run: Bench, tmp_path: Path, number: int, code: int) -> None:
     words = ["run", "linear", "lenet5", "-c", "smoke", "-t", "infer", "--no-report", "--json"]

@@ -53,7 +53,6 @@ def latencies(seconds: Sequence[float]) -> Measurement:
     return Measurement(name="latency", unit="s", better="lower", samples=tuple(seconds))
 
 
-@pytest.mark.slow
 def test_counted_timed_and_trained_make_one_row() -> None:
     table = table_of(records([RESNET18]))
     assert len(table) == 1
@@ -66,7 +65,6 @@ def test_counted_timed_and_trained_make_one_row() -> None:
     assert list(table.columns) == list(_COLUMNS)
 
 
-@pytest.mark.slow
 def test_latency_is_that_of_batch_one() -> None:
     times = [0.003, 0.001, 0.002, 0.005, 0.004, 0.006, 0.007]
     seen = [
@@ -145,7 +143,6 @@ def test_each_way_of_running_is_a_row_whose_label_tells_it_apart() -> None:
     assert (table["parameters"] == RESNET18.parameters).all()
 
 
-@pytest.mark.slow
 def test_runs_are_compared_side_by_side() -> None:
     runs = [
         make_run(records([RESNET18], device), name=name) for name, device in (("a", "cpu"), ("b", "cuda"))
@@ -161,7 +158,6 @@ def test_input_sizes_are_rows_and_told_apart() -> None:
     assert table["macs"].tolist() == [32**2, 64**2]
 
 
-@pytest.mark.slow
 def test_native_sizes_that_differ_between_networks_are_no_label() -> None:
     assert table_of(record(job(n), n) for n in (LENET, ALEXNET))["label"].tolist() == ["lenet5", "alexnet"]
 
@@ -174,7 +170,6 @@ def test_seeds_become_mean_spread_and_students_interval() -> None:
     assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx(mean_interval(values))
 
 
-@pytest.mark.slow
 def test_no_end_of_an_interval_lies_beyond_all_images() -> None:
     values = [0.95, 1.0]
     assert mean_interval(values)[1] > 1
@@ -210,7 +205,6 @@ def test_a_network_that_was_only_trained_has_a_row_for_each_condition() -> None:
     ]
 
 
-@pytest.mark.slow
 def test_row_has_the_training_that_most_networks_share() -> None:
     seen = [
         record(job(RESNET18), RESNET18, counted(RESNET18)),
@@ -269,7 +263,6 @@ def test_every_status_has_words() -> None:
 numbers = st.sampled_from([math.nan, 0.0, 1.0, 2.0, 3.0, 3.5]) | st.floats(-5, 5)
 
 
-@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.tuples(numbers, numbers), max_size=12), st.sampled_from(["lower", "higher"]))
 def test_pareto_front_against_brute_force(points: list[tuple[float, float]], better: str) -> None:
@@ -287,7 +280,6 @@ def test_pareto_front_against_brute_force(points: list[tuple[float, float]], bet
     assert pareto_front(frame, "x", "y", cost_better=better).tolist() == expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("given", [{}, {"device": "cpu"}, {"device": "cpu", "precision": "fp32"}])
 def test_settings_that_no_job_of_a_run_has_are_missing(given: dict[str, object]) -> None:
     """As of an older version's jobs; a column of which nothing is known has a kind all the same."""

@@ -94,7 +94,6 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
         Experiment.load(str(file))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -165,7 +165,6 @@ def test_a_figure_that_draws_nothing_of_something_and_something_of_nothing(
         contracts.check_figure(registered(FIGURES, replace(wrong, caption="no end")))
 
 
-@pytest.mark.slow
 def test_the_example_package_keeps_the_contracts_once_it_is_installed(tmp_path: Path) -> None:
     site = tmp_path / "site"
     shutil.copytree(EXAMPLE / "bench_example", site / "bench_example")

@@ -183,7 +183,6 @@ def test_a_file_that_is_gone_is_left_to_the_job(project: Path) -> None:
     assert names(copies, project) == {"net.py"}
 
 
-@pytest.mark.slow
 def test_a_network_is_the_same_there(project: Path, tmp_path: Path) -> None:
     asked = ["net.py:Net", f"{project}/net.py:Net", "~/project/net.py:Net", "net:Net"]
     file = tmp_path / "copies"

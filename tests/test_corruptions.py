@@ -84,7 +84,6 @@ def test_severity_adds_distance(name: str) -> None:
     assert len(set(distances)) == 5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fog", "frost", "snow"])
 def test_weather_hides_more_with_severity(name: str) -> None:
     one, numbers = picture(32), range(40)

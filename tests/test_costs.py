@@ -527,7 +527,6 @@ _VARIED = [
 
 
 @pytest.mark.parametrize("name", _VARIED)
-@pytest.mark.slow
 def test_flop_counter_mode_itself_agrees(name: str) -> None:
     subject = prepare(resolve(name))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -537,7 +536,6 @@ def test_flop_counter_mode_itself_agrees(name: str) -> None:
     assert found["macs"].detail["uncounted"] == {}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lenet5", "resnet20", "torchvision:squeezenet1_1"])
 def test_fvcores_own_tracer_agrees_where_it_can_run(name: str) -> None:
     model = resolve(name).build().eval()
@@ -552,7 +550,6 @@ def test_fvcores_own_tracer_agrees_where_it_can_run(name: str) -> None:
     assert costs_of(prepare(resolve(name)))["macs"].samples[0] == traced
 
 
-@pytest.mark.slow
 def test_the_classic_numbers() -> None:
     # He et al. 2015, Table 1, counts multiply-adds: 1.8e9 and 3.6e9.
     def macs(name: str) -> float:
@@ -563,7 +560,6 @@ def test_the_classic_numbers() -> None:
     assert macs("inception_naive") == 28 * 28 * 256 * (128 + 9 * 192 + 25 * 96)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", least_of_each_family())
 def test_a_network_of_each_family_of_torchvision_against_its_metadata(name: str) -> None:
     check_counts(name)  # benchmarks/counting.py does so for all 80
@@ -595,7 +591,6 @@ def _flex(layer: nn.Linear, x: Tensor) -> Tensor:
 
 @pytest.mark.filterwarnings("ignore:.*flex_attention called without:UserWarning")
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.slow
 def test_attention_with_a_score_function_is_both_products(compiled: bool) -> None:
     forward = torch.compile(_flex, fullgraph=True) if compiled else _flex
     trace = watched(forward, 1, 12, 5, 5)
@@ -651,7 +646,6 @@ def _wrapping(layer: nn.Linear, x: Tensor) -> Tensor:
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*use_reentrant:UserWarning", "ignore:None of the inputs:UserWarning")
-@pytest.mark.slow
 def test_operators_that_take_functions_are_counted_as_what_runs(
     forward: Callable[[nn.Linear, Tensor], Tensor], shape: tuple[int, ...], products: int, looks: str
 ) -> None:

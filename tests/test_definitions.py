@@ -42,7 +42,6 @@ def latencies(*records: Record, planned: tuple[Job, ...] = ()) -> dict[str, floa
     return dict(zip(table["network"], table["latency"], strict=True))
 
 
-@pytest.mark.slow
 def test_a_number_is_of_the_last_definition_alone() -> None:
     before, after, other = [*timed(OLD, 0.01)], [*timed(NEW, 0.02)], [*timed(OLD, 0.03, "other.py:Net")]
     assert latencies(*before, *after, *other) == pytest.approx({NAME: 0.02, "other.py:Net": 0.03})
@@ -50,7 +49,6 @@ def test_a_number_is_of_the_last_definition_alone() -> None:
     assert (row["parameters"], row["latency_flags"]) == (20, "")
 
 
-@pytest.mark.slow
 def test_the_jobs_last_planned_say_which_definition_there_is() -> None:
     before, after = [*timed(OLD, 0.01)], [*timed(NEW, 0.02)]
     again = tuple(one.job for one in before)  # the file is what it was, and nothing is measured again
@@ -60,7 +58,6 @@ def test_the_jobs_last_planned_say_which_definition_there_is() -> None:
     assert pending[NAME] != pending[NAME]  # edited, and not measured yet
 
 
-@pytest.mark.slow
 def test_each_run_has_definitions_of_its_own() -> None:
     runs = [make_run(timed(OLD, 0.01), name="a"), make_run(timed(NEW, 0.02), name="b")]
     assert compare_table(to_frame(runs))["latency"].tolist() == pytest.approx([0.01, 0.02])
@@ -138,7 +135,6 @@ def latency_of(run: Run) -> tuple[float, str]:
     return row["latency"], row["latency_flags"]
 
 
-@pytest.mark.slow
 def test_processes_of_before_an_update_are_no_part_of_a_number_of_after_it() -> None:
     before, after = within(BEFORE, timed(OLD, 0.01)), within(AFTER, timed(OLD, 0.02))
     interrupted = make_run([*before, *after[:2]], planned=tuple(one.job for one in before))
@@ -159,7 +155,6 @@ def test_an_environment_that_is_back_counts_again() -> None:
     assert latency_of(run)[0] == pytest.approx(0.01)
 
 
-@pytest.mark.slow
 def test_what_was_never_begun_says_nothing_of_the_environment() -> None:
     before = within(BEFORE, timed(OLD, 0.01))
     further = job("infer", OLD, **speed("cpu", replicate=5))
@@ -169,7 +164,6 @@ def test_what_was_never_begun_says_nothing_of_the_environment() -> None:
         assert latency_of(make_run([*before, last]))[0] == pytest.approx(0.01)
 
 
-@pytest.mark.slow
 def test_equal_cards_are_one_environment_and_another_driver_is_not() -> None:
     def on(uuid: str, driver: str, records: Iterable[Record]) -> list[Record]:
         card = {"name": "H100", "uuid": uuid, "driver": driver, "order": 0}
@@ -189,7 +183,6 @@ def test_equal_cards_are_one_environment_and_another_driver_is_not() -> None:
     assert latency_of(make_run([*one[:3], *updated[3:]]))[0] == pytest.approx(2 * math.sqrt(1.005 * 1.01))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("package", "name"), [("timm", "timm:resnet18"), ("onnxruntime", NAME)])
 def test_the_library_of_a_network_or_a_backend_is_of_the_environment(package: str, name: str) -> None:
     backend = "onnx" if name == NAME else "eager"

@@ -77,14 +77,12 @@ def held_to(name: str, table: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(typed(again, name), pd.DataFrame(table))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_each_column_of_a_stored_run_is_as_the_dictionary_says(run: str) -> None:
     for name, table in frames_of(read_run(RESULTS / run)):
         held_to(name, table)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("run", [everything(), make_run([])], ids=["everything", "nothing"])
 def test_and_so_is_what_stored_runs_lack(run: Run) -> None:
     for name, table in frames_of(run):
@@ -147,7 +145,6 @@ def test_what_classes_say_of_their_fields_is_read() -> None:
     assert documented(type("Third", (), {"__doc__": None})) == {}
 
 
-@pytest.mark.slow
 def test_what_leaves_the_analysis_comes_back_as_it_was() -> None:
     for run in (everything(), make_run([])):
         frame = to_frame([run])
@@ -158,7 +155,6 @@ def test_what_leaves_the_analysis_comes_back_as_it_was() -> None:
             pd.testing.assert_frame_equal(compare_table(seen), compare_table(frame))
 
 
-@pytest.mark.slow
 def test_whole_numbers_are_not_rounded() -> None:
     told = [counted(RESNET)[0].changed(samples=(n,)) for n in (1, 2)]
     frame = to_frame([make_run([record(job(RESNET), RESNET, told[:1])])])
@@ -180,7 +176,6 @@ def test_times_are_times_and_a_value_is_there() -> None:
     assert (odd.value, odd.n) == ((1 + 1e-300) / 2, 2)
 
 
-@pytest.mark.slow
 def test_the_comparison_is_the_table_of_a_report() -> None:
     frame = bench.load(RESULTS / "cpu-reference")
     table = frame.comparison
@@ -193,7 +188,6 @@ def test_the_comparison_is_the_table_of_a_report() -> None:
     assert written["latency_flags"].astype("string").fillna("").tolist() == table["latency_flags"].tolist()
 
 
-@pytest.mark.slow
 def test_what_a_selection_is_and_what_figures_take() -> None:
     frame = bench.load(RESULTS / "h100-line-up")
     table = frame.comparison
@@ -208,7 +202,6 @@ def test_what_a_selection_is_and_what_figures_take() -> None:
     assert type(table[table.latency > 0.001]) is type(table)
 
 
-@pytest.mark.slow
 def test_a_part_of_the_columns_is_shown_as_it_stands() -> None:
     frame = bench.load(RESULTS / "h100-ways")
     part = frame[["arch", "value"]]
@@ -220,7 +213,6 @@ def test_a_part_of_the_columns_is_shown_as_it_stands() -> None:
     assert "<th>network</th>" in table[["network", "throughput"]]._repr_html_()
 
 
-@pytest.mark.slow
 def test_a_figure_of_another_frame_is_refused() -> None:
     table = bench.load(RESULTS / "h100-ways").comparison
     with pytest.raises(bench.BenchError, match="drawn of measurements"):

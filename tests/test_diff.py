@@ -624,7 +624,6 @@ def test_command_fails_for_certain_slowdowns(run: Any, words: list[str], code: i
     assert run("new", "old", "--fail-above", *words).exit_code == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

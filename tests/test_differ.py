@@ -23,7 +23,6 @@ def least_ps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return 2 * stats.t.sf(np.abs(a.mean(axis=-1) - b.mean(axis=-1)) / error, min(n, m) - 1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tail", ["normal", "t3"])
 @pytest.mark.parametrize(("n", "m"), [(4, 4), (5, 5), (8, 8), (4, 8), (6, 10)])
 def test_false_alarms_of_twenty_rows(n: int, m: int, tail: Tail) -> None:
@@ -38,7 +37,6 @@ def test_false_alarms_of_twenty_rows(n: int, m: int, tail: Tail) -> None:
     assert np.mean(ps.min(axis=1) <= 0.05 / ROWS) <= 0.053  # Holm's first step; 0.0024 is the standard error
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scatter", [0.01, 0.03, 0.06])
 @pytest.mark.parametrize("tail", ["normal", "t3"])
 def test_false_alarms_of_the_verdict_itself(scatter: float, tail: Tail) -> None:
@@ -51,7 +49,6 @@ def test_false_alarms_of_the_verdict_itself(scatter: float, tail: Tail) -> None:
     assert alarms / 150 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 150)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.5, 2.0])
 def test_unequal_scatter_keeps_false_alarms_near(spread: float) -> None:
     rng = np.random.default_rng(12)
@@ -61,7 +58,6 @@ def test_unequal_scatter_keeps_false_alarms_near(spread: float) -> None:
 
 
 @pytest.mark.parametrize(("tail", "least"), [("normal", 0.95), ("t3", 0.90)])
-@pytest.mark.slow
 def test_a_row_slowed_by_ten_percent_is_found_among_twenty(tail: Tail, least: float) -> None:
     rng = np.random.default_rng(13)
     a, b = (scattered(rng, (400, ROWS, 8), 0.03, tail) for _ in "ab")

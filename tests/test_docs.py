@@ -62,7 +62,6 @@ def of(name: str) -> list[Topic]:
     return [each for each in without_torch() if each.means(name)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
@@ -99,7 +98,6 @@ def test_each_option_of_each_command_has_a_topic_that_says_what_it_is_there():
                     assert any(f"`bench {path}`" in topic.text for topic in of(spelling)), (path, spelling)
 
 
-@pytest.mark.slow
 def test_an_option_is_explained_as_it_is_written():
     assert explain("--fail-above").startswith("# --fail-above: an option")
     assert explain("fail above") == explain("--fail-above")
@@ -140,7 +138,6 @@ def test_each_variable_of_the_environment_that_the_package_reads_stands_in_a_gui
     assert read_there == set(re.findall(r"^\| `(BENCH_[A-Z_]+)`", GUIDES["start.md"], re.MULTILINE))
 
 
-@pytest.mark.slow  # imports torch
 @pytest.mark.parametrize(
     ("name", "heading"),
     [("resnet18", "a network"), ("digits", "a data set"), ("cuda_graph", "a backend")],
@@ -155,14 +152,12 @@ def test_verdicts_and_statuses_are_all_there_are():
     assert set(STATUSES) == set(get_args(Status))
 
 
-@pytest.mark.slow
 def test_a_word_of_two_kinds_has_both_texts():
     assert "a task" in explain("accuracy")
     assert "a quantity of the task `accuracy`" in explain("accuracy")
     assert "--accuracy: an option" in explain("accuracy")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("words", [["launch_bound"], ["launch", "bound"], ["launch-bound"], ["Launch_Bound"]])
 def test_a_word_may_be_spelled_in_several_ways(words):
     assert explain(*words) == explain("launch_bound")
@@ -195,7 +190,6 @@ def test_names_of_figures_are_known_before_these_are_imported():
     assert "`bench report RUN --figure roofline`" in explain("roofline")
 
 
-@pytest.mark.slow
 def test_a_guide_is_shown_without_pandas_and_matplotlib():
     code = """
 import sys
@@ -224,13 +218,11 @@ def test_passages_that_have_a_word_as_code_come_first():
     )
 
 
-@pytest.mark.slow
 def test_without_a_word_all_are_listed():
     listed = explain()
     assert all(re.search(rf"^{re.escape(topic.name)} ", listed, re.MULTILINE) for topic in without_torch())
 
 
-@pytest.mark.slow
 def test_exit_codes_are_explained():
     assert all(f"`{code}`" in explain("exit codes") for code in EXIT_CODES)
 
@@ -286,7 +278,6 @@ def test_every_row_of_the_table_of_promises_is_read():
     assert len(promises()) == rows > 20
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("place", "words", "held"), promises(), ids=lambda text: text[:40])
 def test_a_promise_stands_where_it_is_made_and_what_holds_it_is_there(place, words, held):
     assert plain(words) in plain(TEXTS[place])

@@ -75,7 +75,6 @@ def test_a_network_that_is_traced_as_it_is_built_is_drawn_in_full(tmp_path: Path
         built(job("broken"), Hooks())
 
 
-@pytest.mark.slow
 def test_every_layer_of_a_network_keeps_its_spread() -> None:
     torch.manual_seed(0)
     drawn = resolve("alexnet").build()

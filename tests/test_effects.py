@@ -94,7 +94,6 @@ def test_signed_rank_p_with_ties_counts_every_choice_of_signs(values: np.ndarray
     assert _signed_rank_p(values) == pytest.approx(expected)
 
 
-@pytest.mark.slow
 @settings(deadline=None)
 @given(numbers, numbers)
 def test_rank_sum_p_with_ties_counts_every_choice_of_places(a: np.ndarray, b: np.ndarray) -> None:
@@ -390,7 +389,6 @@ def size_of_welch(n: int, m: int, spread: float, trials: int = 20_000) -> float:
     return float(np.mean(ps <= 0.05))
 
 
-@pytest.mark.slow
 def test_the_size_of_welch_is_held_for_small_groups_with_unequal_spread() -> None:
     sizes = {
         (n, m, spread): size_of_welch(n, m, spread)
@@ -473,7 +471,6 @@ def no_change() -> list:
     return [paired(a, b) for a, b in zip(*simulated(1, 1.0), strict=True)]
 
 
-@pytest.mark.slow
 def test_an_interval_of_95_percent_holds_the_truth_as_often_as_it_says(no_change: list) -> None:
     slower = [paired(a, b) for a, b in zip(*simulated(2, 1.03), strict=True)]
     for truth, effects in ((1.0, no_change), (1.03, slower)):
@@ -482,20 +479,17 @@ def test_an_interval_of_95_percent_holds_the_truth_as_often_as_it_says(no_change
         assert np.median([e.estimate for e in effects]) == pytest.approx(truth, abs=0.002)
 
 
-@pytest.mark.slow
 def test_no_change_is_called_one_at_most_once_in_twenty(no_change: list) -> None:
     assert np.mean([e.p <= 0.05 for e in no_change]) <= 0.05
     assert np.mean([e.verdict in ("faster", "slower") for e in no_change]) <= 0.05
 
 
-@pytest.mark.slow
 def test_a_slowdown_of_five_percent_is_found() -> None:
     effects = [paired(a, b) for a, b in zip(*simulated(3, 1.05), strict=True)]
     assert np.mean([e.verdict == "slower" for e in effects]) >= 0.9
     assert not any(e.verdict == "faster" for e in effects)
 
 
-@pytest.mark.slow
 def test_two_runs_of_the_same_are_called_different_at_most_once_in_twenty() -> None:
     a, b = simulated(4, 1.0)
     sizes = zip(itertools.cycle([8, 6, 4]), itertools.cycle([8, 5]), strict=False)

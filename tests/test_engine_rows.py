@@ -276,7 +276,6 @@ def test_rows_are_plain_json(tmp_path: Path) -> None:
         assert plain["network"] == "resnet18"
 
 
-@pytest.mark.slow
 def test_the_figure_is_drawn_of_a_run_with_engines() -> None:
     check_figure("engines", run_of(timed("eager", 0.02), timed("onnx", 0.01), timed("onnx", 0.005, "int8")))
 
@@ -300,7 +299,6 @@ def test_the_figure_sets_accuracies_on_the_same_plain_images_side_by_side(tmp_pa
     assert [point.is_doubted for point in panel.points] == [False, True]
 
 
-@pytest.mark.slow
 def test_a_report_has_a_section_of_engines(tmp_path: Path) -> None:
     run = run_of(timed("eager", 0.02), timed("onnx", 0.01))
     write_report([run], tmp_path, formats=("md", "html"), figures=["engines"])
@@ -333,7 +331,6 @@ def test_an_engine_that_there_is_none_of_is_told() -> None:
     assert "openvino" in str(raised.value.tip)
 
 
-@pytest.mark.slow
 def test_the_command_holds_an_engine_against_eager(tmp_path: Path) -> None:
     net = tmp_path / "net.py"
     net.write_text(

@@ -84,7 +84,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
 # --- the four faults, planted ---
 
 
-@pytest.mark.slow
 def test_an_engine_that_is_what_it_says_has_no_flags(fake: Any, tmp_path: Path) -> None:
     engine = Engine(
         size=7, operators={"int8": 2}, threads=2, layout="contiguous", clipped=lambda: {"a": 0.01}
@@ -100,7 +99,6 @@ def test_an_engine_that_is_what_it_says_has_no_flags(fake: Any, tmp_path: Path) 
     assert not {flag for m in found.values() for flag in m.flags} & set(names)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "settings", "flag"),
     [
@@ -165,7 +163,6 @@ def test_without_the_kernels_count_no_number_of_threads_is_told(monkeypatch: pyt
     assert np.isnan(inspection.threads_used(lambda: None, seconds=0.0))
 
 
-@pytest.mark.slow
 def test_noise_is_a_doubt_of_the_answers_and_not_of_the_times(fake: Any, tmp_path: Path) -> None:
     fake(Engine(), ("calibrated_on_noise",))
     found = measured(tmp_path, precision="int8")
@@ -462,7 +459,6 @@ def test_images_in_another_layout_are_noticed() -> None:
     assert "other_layout" in found.flags
 
 
-@pytest.mark.slow
 @needs("openvino", "nncf")
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_openvino_computes_in_the_precision_of_the_row(precision: str) -> None:
@@ -482,7 +478,6 @@ def test_openvino_computes_in_the_precision_of_the_row(precision: str) -> None:
         assert max(engine.clipped().values()) > 0.05
 
 
-@pytest.mark.slow
 @needs("openvino")
 def test_openvino_that_takes_bf16_by_itself_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     from bench.backends import openvino
@@ -499,7 +494,6 @@ def test_openvino_that_takes_bf16_by_itself_is_noticed(monkeypatch: pytest.Monke
     assert share.flags == ("other_precision",)
 
 
-@pytest.mark.slow
 @needs("executorch")
 def test_executorch_hands_products_to_xnnpack() -> None:
     runnable, _ = prepared("executorch", "fp32")
@@ -509,7 +503,6 @@ def test_executorch_hands_products_to_xnnpack() -> None:
     assert runnable.engine.threads == 2
 
 
-@pytest.mark.slow
 @needs("torchao")
 def test_torchao_multiplies_integers() -> None:
     runnable, images = prepared("torchao", "int8")

@@ -134,7 +134,6 @@ def test_outputs_that_are_no_numbers_are_doubted(shades: Path) -> None:
     assert "not_finite" in top1.flags  # of the black images
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_program_of_one_batch_is_given_so_many_images(shades: Path, batch: int) -> None:
     net = resolve(f"{shades}/net.py:Net").build().eval()
@@ -225,7 +224,6 @@ def test_classes_of_a_part_are_told_among_all_and_among_themselves(shades: Path)
 # --- interruptions, memory, backends ---
 
 
-@pytest.mark.slow
 def test_an_evaluation_goes_on_where_it_was_cut_off(shades: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (shades / "data" / "val" / "black" / "0.png").write_bytes(b"torn")
     straight = evaluate(shades, overrides=["batch_size=3"])
@@ -294,7 +292,6 @@ def test_a_backend_with_one_size_of_batch_gives_the_same(
     assert value(ok(done), "top1") == 19 / 20
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [3, 20])
 def test_an_image_is_corrupted_alike_in_any_batch(shades: Path, batch: int) -> None:
     overrides = [f"batch_size={batch}", "corruption=gaussian_noise:5"]
@@ -322,7 +319,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
-@pytest.mark.slow
 def test_stored_weights_give_the_stored_answer_for_every_image(trained: Path) -> None:
     done = bench.evaluate("t", results=trained, executor="inline", name="e")
     trainings = bench.api._running.read_run(trained / "t").records
@@ -342,7 +338,6 @@ def test_stored_weights_give_the_stored_answer_for_every_image(trained: Path) ->
         assert top1.flags == ()
 
 
-@pytest.mark.slow
 def test_one_training_is_asked_for_by_its_id(trained: Path) -> None:
     record = bench.api._running.read_run(trained / "t").records[0]
     done = bench.evaluate(record.job.id, results=trained, executor="inline", name="one", limit=20)
@@ -351,7 +346,6 @@ def test_one_training_is_asked_for_by_its_id(trained: Path) -> None:
         bench.evaluate("0" * 12, results=trained, executor="inline")
 
 
-@pytest.mark.slow
 def test_weights_that_were_changed_are_not_taken_for_those_of_the_record(
     trained: Path, tmp_path: Path
 ) -> None:
@@ -399,7 +393,6 @@ def test_torn_answers_are_told_and_others_are_not_taken(shades: Path) -> None:
 # --- the command ---
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("inline_jobs")
 def test_the_command_prints_draws_and_says_what_is_missing(run: Bench, shades: Path) -> None:
     said = run("evaluate", f"{shades}/net.py:Net", "--data", f"imagefolder:{shades}/data", "--no-report",

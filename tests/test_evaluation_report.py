@@ -24,7 +24,6 @@ from bench.report.tables.evaluations import EvaluationTables
 from bench.stats.intervals import wilson_interval
 from reports import NASTY, content_of, drawn_each, tokens
 
-pytestmark = pytest.mark.slow
 LABELS = np.repeat(np.arange(10), 30)
 FIGURES = ("evaluated_accuracy", "reliability", "corruption_curves", "confusion")
 

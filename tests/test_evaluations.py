@@ -230,7 +230,6 @@ class TestRobustness:
         assert math.isnan(b.error.relative)
         assert b.baseline == ""
 
-    @pytest.mark.slow
     def test_whole_is_fifteen_by_five(self, tmp_path: Path) -> None:
         few = LABELS[:10]
         records = [
@@ -243,7 +242,6 @@ class TestRobustness:
         assert one.error.mean == 0
         assert math.isnan(one.error.relative)
 
-    @pytest.mark.slow
     def test_of_imagenets_classes_the_baseline_is_alexnet_as_published(self, tmp_path: Path) -> None:
         few = LABELS[:10]
         records = [

@@ -92,7 +92,6 @@ def test_3_slower_for_certain_and_0_where_that_is_allowed(run: Bench) -> None:
     assert run("diff", "before", "after").exit_code == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_130_cancelled(run: Bench, executor: FakeExecutor, experiment: Path, number: int) -> None:
     play = executor.play

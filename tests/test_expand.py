@@ -271,7 +271,6 @@ def test_a_job_id_is_its_content() -> None:
     assert job.id != make_job(settings={"batch_size": 8}, source_sha256="ab").id
 
 
-@pytest.mark.slow
 @given(
     st.dictionaries(st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=5), st.none()), max_size=4)
 )

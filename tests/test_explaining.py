@@ -10,7 +10,7 @@ import pytest
 from conftest import Bench
 from PIL import Image
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("inline_jobs")]
+pytestmark = pytest.mark.usefixtures("inline_jobs")
 
 NET = """
 import torch

@@ -29,7 +29,7 @@ from bench.report.figures import in_order
 from bench.report.tables._columns import COMPARISON
 from bench.report.tables._csv import with_units
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]  # whatever the libraries warn of
+pytestmark = pytest.mark.filterwarnings("ignore")  # whatever the libraries warn of
 
 
 def library(module: str) -> Any:

@@ -193,14 +193,12 @@ def test_counts_stay_with_their_network_where_only_a_setting_is_asked_for() -> N
     assert kept(["task == 'infer'"])[0] == {"infer"}
 
 
-@pytest.mark.slow
 def test_columns_of_the_comparison_choose_networks() -> None:
     tasks, networks = kept(["macs < 1e9"])
     assert networks == {"lenet5"}
     assert tasks == {"cost", "infer", "train_step", "accuracy"}
 
 
-@pytest.mark.slow
 def test_ways_of_running_are_chosen_with_their_rows() -> None:
     both = [*records(NETS[:2], "cuda"), *records(NETS[:2], "cpu", threads=None)]
     run = make_run(both)
@@ -231,7 +229,6 @@ def test_failures_are_chosen_like_any_job() -> None:
     assert [r.status for r in run.records] == ["oom"]
 
 
-@pytest.mark.slow
 def test_jobs_and_networks_are_not_mixed_in_one_condition() -> None:
     with pytest.raises(ConfigError, match="`task` is of jobs and `macs` of networks"):
         filter_runs([make_run()], ["macs < 1e9 and task == 'infer'"])

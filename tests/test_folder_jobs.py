@@ -104,7 +104,6 @@ def test_a_data_set_of_tensors_has_no_fingerprint() -> None:
     assert "dataset_sha256" not in planned.job.settings.content
 
 
-@pytest.mark.slow
 def test_a_job_may_decode_in_processes_of_its_own(tmp_path: Path) -> None:
     root = fill(tmp_path, {"train/cat": _CHUNK, "train/dog": _CHUNK, "val/cat": 1, "val/dog": 1})
     executor = ProcessExecutor()

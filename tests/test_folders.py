@@ -496,7 +496,6 @@ def test_black_images_are_not_trained_on(tmp_path: Path) -> None:
 # Files that stay files.
 
 
-@pytest.mark.slow
 def test_files_stand_for_a_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = fill(tmp_path, {"train/cat": 40, "train/dog": 30, "val/cat": 1, "val/dog": 1})
     decoded = read(find(name_of(root), 8), "train")

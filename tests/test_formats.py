@@ -140,7 +140,6 @@ def comparison(runs: list[Run]) -> tuple[pd.DataFrame, View]:
     return table, comparison_view(table, narrow=True)
 
 
-@pytest.mark.slow
 def test_a_full_run_has_a_row_a_network_and_all_columns(tmp_path: Path) -> None:
     _, shown = comparison([make_run()])
     text = to_latex(shown, "All networks, p ≤ 0.05")
@@ -190,7 +189,6 @@ def test_the_reader_can_fail(broken: str) -> None:
         Tex(broken)
 
 
-@pytest.mark.slow
 def test_names_from_records_reach_the_table_escaped(tmp_path: Path) -> None:
     nets = [replace(NETS[i], name=name) for i, name in enumerate(NASTY)]
     _, shown = comparison([make_run([r for net in nets for r in records([net])])])
@@ -210,7 +208,6 @@ def cells_of(shown: View, title: str) -> list[Cell]:
     return [row[place] for row in shown.rows]
 
 
-@pytest.mark.slow
 def test_best_values_are_marked_in_each_direction() -> None:
     table, shown = comparison([make_run([*in_processes(records()), *failed()])])
     names = [row[0].text for row in shown.rows]
@@ -229,7 +226,6 @@ def test_best_values_are_marked_in_each_direction() -> None:
     assert "**94.3**" in to_markdown(shown)
 
 
-@pytest.mark.slow
 def test_a_time_of_one_process_is_told_as_such_and_not_the_best() -> None:
     _, shown = comparison([make_run()])
     head = next(head for head in shown.heads if head.title == "Throughput")
@@ -285,7 +281,6 @@ def test_what_is_measured_without_an_interval_is_not_the_best(
     assert [i for i, (cell,) in enumerate(shown.rows) if cell.best] == best
 
 
-@pytest.mark.slow
 def test_an_accuracy_of_one_seed_and_an_energy_are_not_the_best() -> None:
     nets = by_name("resnet18", "resnet50")
     seen = [scored(net, seed, 0.9 - i / 10 + seed / 1000) for i, net in enumerate(nets) for seed in range(3)]

@@ -174,7 +174,6 @@ json_values = st.recursive(
 environments = st.dictionaries(st.sampled_from(["cpu", "gpu", "torch", "packages", "host"]), json_values)
 
 
-@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(environments, st.sampled_from(["cpu", "cuda", "cuda:1", "cuda:x", "mps"]))
 def test_any_environment_is_read_without_an_error(environment: dict[str, object], device: str) -> None:
@@ -237,7 +236,6 @@ def test_cards_of_one_name_are_read_as_they_stand() -> None:
     assert ArchCard.from_json({"name": "net", "unheard_of": 1}) == ArchCard(name="net")
 
 
-@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.text(max_size=5), json_values | st.floats(allow_nan=False, allow_infinity=False)))
 def test_lines_are_parsed_to_the_bit_as_by_the_standard_library(environment: dict[str, object]) -> None:
@@ -308,7 +306,6 @@ def test_a_name_that_is_no_utf_8_is_read_back() -> None:
     assert decode(encode(seen)).job.arch == "net\udcff.py"
 
 
-@pytest.mark.slow
 def test_ten_thousand_records_take_about_a_second() -> None:
 
     from time import process_time

@@ -240,7 +240,6 @@ def test_a_call_that_did_not_run_is_no_time(tensorrt: FakeTensorRT) -> None:
         measured(job_of("infer", backend="tensorrt"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
 def test_a_network_that_is_compiled_ahead(

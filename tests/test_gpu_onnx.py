@@ -103,7 +103,6 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
         yield runtime
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tf32"), [("fp32", 0), ("tf32", 1), ("fp16", 0)])
 def test_images_and_logits_stay_on_the_card(runtime: FakeRuntime, precision: str, tf32: int) -> None:
     results = measured(job_of("infer", batch_size=4, backend="onnx", precision=precision))

@@ -17,7 +17,6 @@ def help_of(*words: str) -> str:
     return result.output
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS)
 def test_help_ends_with_two_examples_of_the_command_itself(words):
     lines = help_of(*words.split()).partition("Examples:\n")[2].splitlines()
@@ -36,7 +35,6 @@ def test_each_command_stands_in_one_group_with_its_first_example():
     assert "Commands:" not in listed
 
 
-@pytest.mark.slow
 def test_a_help_has_no_types_of_python():
     for words in COMMANDS:
         assert not re.findall(r"<(?:\w+ range|int|str|float|path|list\[\w+\])>", help_of(*words.split())), (
@@ -44,7 +42,6 @@ def test_a_help_has_no_types_of_python():
         )
 
 
-@pytest.mark.slow
 def test_no_line_of_a_help_is_wider_than_a_terminal():
     for words in ["", *COMMANDS]:
         assert max(map(len, help_of(*words.split()).splitlines())) <= 80

@@ -58,7 +58,6 @@ def test_an_interpolated_interval_lies_between_those_of_whole_ranks(n: int) -> N
         assert ordered[ranks[1] - 1] <= high <= ordered[ranks[1]]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("k", [5, 6, 7, 8, 10, 15])
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4])
 def test_the_median_over_processes_is_held_where_others_slow_some_of_them_down(k: int, share: float) -> None:
@@ -90,7 +89,6 @@ def test_an_interval_within_a_process_says_that_it_is_of_no_other() -> None:
 
 @pytest.mark.parametrize("k", range(2, 11))
 @pytest.mark.parametrize("tail", ["normal", "t3"])
-@pytest.mark.slow
 def test_the_next_processes_lie_where_the_interval_says(k: int, tail: Tail) -> None:
     # Processes that differ by 6 %, samples that hang together and drift: what makes an interval of samples too narrow.
     series = times(
@@ -117,7 +115,6 @@ def held_within(n: int, rho: float, tail: Tail, trials: int = 500) -> float:
 @pytest.mark.parametrize("tail", ["normal", "log-normal", "t3"])
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.6, 0.8])
 @pytest.mark.parametrize("n", [50, 200, 1000])
-@pytest.mark.slow
 def test_the_interval_within_a_process_holds_its_median(n: int, rho: float, tail: Tail) -> None:
     assert 0.90 <= held_within(n, rho, tail) <= 0.985  # two standard errors are 0.02 at 0.95
 
@@ -188,7 +185,6 @@ def test_a_percentile_of_correlated_samples_lies_there_too(rho: float) -> None:
 @pytest.mark.parametrize(
     ("between", "within", "rho"), [(0.06, 0.08, 0.5), (0.01, 0.1, 0.0), (0.05, 0.05, 0.8)]
 )
-@pytest.mark.slow
 def test_both_variances_come_back(between: float, within: float, rho: float) -> None:
     series = times(np.random.default_rng(4), (60, 20, 400), between=between, within=within, rho=rho)
     found = [Levels.of(run.tolist()) for run in series]

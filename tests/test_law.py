@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import LONGEST, SLOW_FILES
+from conftest import LONGEST, SLOW
 
 import bench
 
@@ -140,7 +140,6 @@ def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
     return reached
 
 
-@pytest.mark.slow
 def test_the_law_holds() -> None:
     assert breaches(all_imports()) == []
 
@@ -243,7 +242,6 @@ def names_of(node: ast.stmt) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-@pytest.mark.slow
 def test_a_name_that_one_module_alone_uses_is_private() -> None:
     sources = {f.relative_to(ROOT).as_posix(): f.read_text() for f in sorted(ROOT.rglob("*.py"))}
     shown = ("archs/inception.py: Inception", "archs/speedrun.py: Speedrun")  # in tables of layers
@@ -284,14 +282,12 @@ def test_the_parent_of_a_run_imports_what_it_needs_alone() -> None:
     assert not loaded & {"torch", "pandas", "matplotlib", "scipy"}
 
 
-@pytest.mark.slow
 def test_the_worker_imports_neither_pandas_nor_matplotlib() -> None:
     loaded = loaded_after("import bench.execution._worker, bench.execution._probe")
     assert "torch" in loaded
     assert not loaded & {"pandas", "matplotlib"}
 
 
-@pytest.mark.slow
 def test_the_reading_half_does_not_import_torch() -> None:
     loaded = loaded_after(
         "from bench.plan.task import TASKS\nTASKS.load()\nimport bench.analysis.frame, bench.report.write"
@@ -300,8 +296,12 @@ def test_the_reading_half_does_not_import_torch() -> None:
     assert "torch" not in loaded
 
 
-def test_files_that_the_tests_name_are_there() -> None:
-    """Else a file that was renamed would be begun last, or would no longer be slow."""
-    files = {file.stem for file in Path(__file__).parent.rglob("test_*.py")}
-    assert {*LONGEST, *SLOW_FILES} <= files
+def test_files_and_functions_that_the_tests_name_are_there() -> None:
+    """Else a file that was renamed would be begun last, and a function would no longer be slow."""
+    tests = Path(__file__).parent
+    texts = {file.relative_to(tests).as_posix(): file.read_text("utf-8") for file in tests.rglob("test_*.py")}
+    assert set(LONGEST) <= {Path(file).stem for file in texts}
     assert len(set(LONGEST)) == len(LONGEST)
+    for file, *_, function in (name.split("::") for name in SLOW if "::" in name):
+        assert f"def {function}(" in texts[file], f"{file} has no {function}: take it out of slow.txt"
+    assert {name for name in SLOW if "::" not in name} <= set(texts)

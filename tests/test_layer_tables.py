@@ -195,7 +195,6 @@ def test_a_trace_nests_calls_as_they_were_made() -> None:
     json.dumps({"traceEvents": made}, allow_nan=False)
 
 
-@pytest.mark.slow
 def test_figures_say_how_many_networks_and_pairs_they_leave_out() -> None:
     """Of six networks four have a panel; of the five pairs with the first one, four."""
     records = [ceiling(peak=1e11, bandwidth=1e10)]

@@ -148,7 +148,6 @@ def _run(network: nn.Module, images: Tensor) -> None:
     network(images)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["lenet5", "resnet18", "torchvision:mobilenet_v3_small", "torchvision:vit_b_32"]
 )
@@ -371,7 +370,6 @@ def test_layers_on_a_card_are_timed_by_events(host: FakeHost) -> None:
     assert max(layers["forward_host_s"]) < 0.1 * KERNEL_S
 
 
-@pytest.mark.slow
 def test_a_training_step_on_a_card(host: FakeHost) -> None:
     results = measured(layers_job("cuda:0", training=True))
     layers = results["layers_time"].detail
@@ -420,7 +418,6 @@ def test_a_network_that_cannot_be_followed_is_at_no_fault(training: bool | None,
 # --- the command ---
 
 
-@pytest.mark.slow
 def test_the_command_that_times(run: Bench, inline_jobs: None, tmp_path: Path) -> None:
     short = ["--set", "timing.limit_s=0.05", "--set", "timing.warmup_s=0.01", "--set", "timing.min_s=0"]
     words = ["show", "lenet5", "--time", "--batch", 2, "--processes", 2, "--set", "threads=1", *short]

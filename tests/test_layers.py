@@ -54,7 +54,6 @@ def test_layers_in_place_without_parameters_are_left_out() -> None:
     assert {row[1] for row in found.detail["rows"]} == {"Conv2d", "MaxPool2d", "AdaptiveAvgPool2d", "Linear"}
 
 
-@pytest.mark.slow
 def test_the_list_of_the_deepest_network_fits_into_a_record() -> None:
     found = listed(prepare(resolve("resnet152")))
     assert len(json.dumps(found.to_json(), ensure_ascii=False).encode()) < 25_000

@@ -231,7 +231,6 @@ def test_a_try_that_fits_one_call_but_not_the_job_is_too_large(tmp_path: Path) -
     assert events[-1][1][0] == "oom"
 
 
-@pytest.mark.slow
 def test_a_batch_beyond_the_free_memory_is_refused_before_it_is_touched() -> None:
     events: list[Event] = []
     executor = EXECUTORS.get("process").make()

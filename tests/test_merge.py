@@ -132,7 +132,6 @@ class TestMerge:
         assert len(run.planned) == 3
         assert [one["run"] for one in run.info["merged"]] == ["a", "b"]
 
-    @pytest.mark.slow
     def test_machines_stay_apart_in_tables(self, tmp_path: Path) -> None:
         a = stored(tmp_path / "a", *(timed(i, 1.0, machine(H100)) for i in range(3)))
         b = stored(tmp_path / "b", *(timed(i, 2.0, machine(A100), day=2) for i in range(3)))
@@ -344,7 +343,6 @@ class TestCommands:
         assert message in result.stderr
         assert "Traceback" not in result.output
 
-    @pytest.mark.slow
     def test_diff_is_machine_by_machine(self, bench: Callable[..., Result]) -> None:
         self.runs()
         bench("merge", "a", "b", "--name", "before")
@@ -373,7 +371,6 @@ class TestCommands:
         assert result.exit_code == 2
         assert "several machines were measured: both on NVIDIA H100 and both on NVIDIA A100" in result.stderr
 
-    @pytest.mark.slow
     def test_a_report_shows_both(self, bench: Callable[..., Result]) -> None:
         self.runs()
         bench("merge", "a", "b", "--name", "both")

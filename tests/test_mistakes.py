@@ -61,7 +61,6 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("line", "message", "tip"), MISTAKES)
 def test_a_mistake_has_one_message_with_a_next_step(
     line: str, message: str, tip: str, run: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -82,7 +81,6 @@ def test_a_mistake_has_one_message_with_a_next_step(
     assert {file.name for file in tmp_path.iterdir()} - {"results"} == set(FILES)
 
 
-@pytest.mark.slow
 def test_arguments_that_cannot_be_read_are_no_failure_of_the_network(run: Bench, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text("from torch import nn\n\nNet = nn.Identity\n")
     result = run("plan", "net.py:Net(4)", "--task", "cost")

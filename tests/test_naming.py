@@ -105,7 +105,6 @@ def test_a_bare_word_is_told_to_be_quoted() -> None:
 
 @settings(deadline=None)
 @given(st.text(alphabet="ab1.:/(),='\"[]{}*\\ \n#ä-", max_size=24) | st.text(max_size=12))
-@pytest.mark.slow
 def test_any_text_is_a_name_that_reads_back_or_a_config_error(text: str) -> None:
     try:
         name = parse(text)
@@ -195,7 +194,6 @@ def test_torchvision_networks_are_as_declared(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, "regnet_y_400mf"])
-@pytest.mark.slow
 def test_torchvision_networks_take_grey_images_and_other_classes(name: str) -> None:
     arch = resolve(f"torchvision:{name}")
     side = arch.card.min_input

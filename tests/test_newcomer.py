@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import warm
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 HERE = Path(__file__).parent
 README = (HERE.parent / "README.md").read_text("utf-8")
 PARAMETERS = 64 * (3 * 7 * 7 + 1) + 1000 * (64 + 1)  # of README's network: a convolution and a linear layer

@@ -92,7 +92,6 @@ def test_a_user_without_a_name_and_a_folder_that_cannot_be_made(
     assert "TMPDIR" in str(caught.value.tip)
 
 
-@pytest.mark.slow
 def test_objects_are_shown_and_run(tmp_path: Path) -> None:
     frame = bench.show(Local())
     assert frame["parameters"].sum() == (27 + 1) * 5 + (5 + 1) * 4

@@ -264,7 +264,6 @@ def test_budgets_are_round_numbers_within_the_times(least: float, most: float, b
         assert found == pytest.approx(budgets)
 
 
-@pytest.mark.slow
 def test_the_answer_of_records_is_that_of_the_marks() -> None:
     alone = of_run(make_run(records()))
     assert any("all 12 times are in doubt (one process)" in sentence for sentence in alone)
@@ -272,7 +271,6 @@ def test_the_answer_of_records_is_that_of_the_marks() -> None:
     assert "resnet18 is the fastest of 2 at " in sure[0]
 
 
-@pytest.mark.slow
 def test_trainings_are_ranked_under_equal_conditions_alone() -> None:
     nets = by_name("vgg16", "resnet18", "resnet50")
     quick = [scored(net, s, 0.9 - i / 10 + s / 1000) for i, net in enumerate(nets[:2]) for s in range(3)]

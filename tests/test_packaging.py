@@ -223,7 +223,6 @@ def package() -> dict[str, str]:
     return {name: name for name in listed("bench")} | {f"bench/{name}": name for name in listed("configs")}
 
 
-@pytest.mark.slow
 def test_the_wheel_has_the_package_and_nothing_else(built: Built) -> None:
     info = f"netbench_torch-{bench.__version__}.dist-info"
     metadata = {
@@ -244,7 +243,6 @@ def test_the_wheel_has_the_package_and_nothing_else(built: Built) -> None:
     } <= set(built.wheel)
 
 
-@pytest.mark.slow
 def test_the_metadata(built: Built) -> None:
     info = f"netbench_torch-{bench.__version__}.dist-info"
     said = BytesParser().parsebytes(built.wheel[f"{info}/METADATA"])
@@ -254,7 +252,6 @@ def test_the_metadata(built: Built) -> None:
     assert b"bench = bench.__main__:main" in built.wheel[f"{info}/entry_points.txt"]
 
 
-@pytest.mark.slow
 def test_the_source_has_what_the_wheel_is_made_of(built: Built, tmp_path: Path) -> None:
     beside = {"pyproject.toml", "constraints.txt", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"}
     made = {"PKG-INFO", ".gitignore"}  # by the builder
@@ -265,7 +262,6 @@ def test_the_source_has_what_the_wheel_is_made_of(built: Built, tmp_path: Path) 
     assert files_of_wheel(build(tmp_path / "source", tmp_path / "again", "wheel")) == built.wheel
 
 
-@pytest.mark.slow
 def test_twine_has_nothing_to_say(built: Built) -> None:
     pytest.importorskip("twine", reason="twine is not installed: pip install -e '.[dev]'")
     words = [
@@ -282,7 +278,6 @@ def test_twine_has_nothing_to_say(built: Built) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.slow
 def test_the_wheel_alone_has_all_that_commands_read(built: Built, tmp_path: Path) -> None:
     for name, content in built.wheel.items():
         (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)

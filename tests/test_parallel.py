@@ -105,7 +105,6 @@ def trained(model: nn.Module, ranks: int, **change: Any) -> FitResult:
     return fit(model, *changed(data, config, change))
 
 
-@pytest.mark.slow
 def test_two_processes_learn_what_one_does() -> None:
     """Equal but for the order in which floats are added; looks, averages and checks are rank 0's as ever."""
     recipe = Recipe.load("std(ema=0.9,schedule={kind: plateau, factor: 0.5, patience: 0},dropout=0)")
@@ -134,7 +133,6 @@ def test_two_processes_learn_what_one_does() -> None:
     assert not torch.distributed.is_initialized()
 
 
-@pytest.mark.slow
 def test_with_batch_normalisation_three_learn_about_the_same(warm_ranks: None) -> None:
     """Each normalises by its own 11 images of 32; in two epochs, the losses differ by some per cent."""
     one, three = trained(network(norm=True), 1), trained(network(norm=True), 3)
@@ -143,7 +141,6 @@ def test_with_batch_normalisation_three_learn_about_the_same(warm_ranks: None) -
     assert three.test_loss == pytest.approx(one.test_loss, rel=0.15)
 
 
-@pytest.mark.slow
 def test_ranks_go_on_from_a_checkpoint(
     warm_ranks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +183,6 @@ def users(folder: Path, name: str) -> nn.Module:
     return model
 
 
-@pytest.mark.slow
 def test_a_rank_that_fails_ends_the_training_with_its_reason(warm_ranks: None, tmp_path: Path) -> None:
     """The network is of a user's file, which the other rank must find too, to fail in it."""
     with pytest.raises(
@@ -196,7 +192,6 @@ def test_a_rank_that_fails_ends_the_training_with_its_reason(warm_ranks: None, t
     assert not torch.distributed.is_initialized()
 
 
-@pytest.mark.slow
 def test_divergence_is_told_as_by_one(warm_ranks: None) -> None:
     with pytest.raises(DivergedError, match="the training loss was"):
         trained(network(), 2, recipe=Recipe.load("std(learning_rate=1.0e+25,grad_clip=null)"))
@@ -247,7 +242,6 @@ trained(network(), 2, epochs=100_000, on_epoch=lambda *_: print("epoch", flush=T
 """
 
 
-@pytest.mark.slow
 def test_the_others_end_with_rank_0_when_it_is_killed() -> None:
     first = warm.Popen(
         [sys.executable, "-c", FOREVER, str(Path(__file__).parent)],

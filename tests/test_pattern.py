@@ -119,7 +119,6 @@ TREES = st.builds(
 
 @settings(deadline=None, max_examples=200)
 @given(TREES)
-@pytest.mark.slow
 def test_a_tree_is_written_and_read_back(tree: Pattern) -> None:
     assert parse(str(tree)) == tree
     assert parse(str(tree).lower()) == tree
@@ -128,7 +127,6 @@ def test_a_tree_is_written_and_read_back(tree: Pattern) -> None:
     assert parse(str(folded)) == folded
 
 
-@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(["INPUT", "->", "-", " ", "[", "]", "*", "2", "CONV3-64", "x", "POOL?", "/", "(", ")",
                                  "p=", "=", ",", "FC", "DROP0.", "9" * 40, "²", "é"]), max_size=12))  # fmt: skip
@@ -335,7 +333,6 @@ def test_subsampling_starts_as_average_pooling() -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(TREES)
-@pytest.mark.slow
 def test_a_network_is_written_as_its_pattern(tree: Pattern) -> None:
     try:
         with META:

@@ -177,7 +177,6 @@ class TestWhatRunsBesideWhat:
         assert {s.place.name for s in spans} == {"cuda:0", "cuda:2"}
 
 
-@pytest.mark.slow
 def test_a_real_process_is_shown_its_card_and_no_other_process_is() -> None:
     real = ProcessExecutor()
     heard: list[Event] = []

@@ -238,7 +238,6 @@ def test_what_all_processes_say_is_told_once_and_without_a_process() -> None:
 # --- the flags of cells ---
 
 
-@pytest.mark.slow
 def test_a_doubt_is_a_flag_of_the_cell_that_it_names() -> None:
     fast = processes(VGG19, "latency", *(s / 2 for s in SOUND))
     seen = [cost(VGG16), cost(VGG19), *processes(VGG16, "latency", *SOUND), *fast]
@@ -262,7 +261,6 @@ def test_a_doubt_is_a_flag_of_the_cell_that_it_names() -> None:
     }
 
 
-@pytest.mark.slow
 def test_a_number_that_a_rule_doubts_is_not_crowned() -> None:
     nets = (RESNET18, VGG16, VGG19)
 

@@ -101,7 +101,6 @@ def test_a_plug_in_that_takes_a_name_of_the_packages_is_told(monkeypatch: pytest
     assert caught.value.tip
 
 
-@pytest.mark.slow
 def test_a_plug_in_that_fails_where_jobs_run_is_told_by_the_command(tmp_path: Path) -> None:
     file = tmp_path / "clash.py"
     file.write_text(f"WIDTH = 4\n{NETWORK}".replace("tiny_plugged", "vgg16"))
@@ -131,7 +130,6 @@ def counted(stdout: str) -> tuple[float, int]:
     return values["parameters"], answer["reused"]
 
 
-@pytest.mark.slow
 def test_a_network_from_a_file_is_counted_in_a_job_s_process(tmp_path: Path) -> None:
     file = tmp_path / "nets.py"
     file.write_text(f"WIDTH = 4\n{NETWORK}")
@@ -166,7 +164,6 @@ def in_this_process(
     return invoke
 
 
-@pytest.mark.slow
 def test_a_network_from_a_file_is_listed_and_measured_again_once_it_is_edited(
     in_this_process: Callable[..., Result], tmp_path: Path
 ) -> None:

@@ -85,7 +85,6 @@ def test_threads_work_after_the_fork(executor: ProcessExecutor) -> None:
         assert ended.exitcode == 0
 
 
-@pytest.mark.slow
 def test_the_server_begins_no_cuda_which_no_process_that_it_forks_could_use_then() -> None:
     code = (
         "import torch\n"
@@ -204,7 +203,6 @@ def test_whoever_holds_the_pipe_does_not_hold_the_parent(executor: ProcessExecut
     assert not ended.timed_out
 
 
-@pytest.mark.slow
 def test_the_server_s_death_ends_no_job_and_the_next_has_a_new_server() -> None:
     executor = ProcessExecutor()
     begun, beside = threading.Event(), list[Event]()
@@ -316,7 +314,6 @@ SCRIPT = """
 """
 
 
-@pytest.mark.slow
 def test_kill_9_of_the_parent_ends_the_job_and_no_script_runs_twice(tmp_path: Path) -> None:
     script = tmp_path / "unguarded.py"
     script.write_text(textwrap.dedent(SCRIPT.format(here=str(HERE))))
@@ -346,7 +343,6 @@ Path({result!r}).write_text(repr((ended.exitcode, events, sorted(ended.output.sp
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("closed", [(1,), (1, 2), (0, 1, 2)])
 def test_a_process_without_standard_streams_has_jobs_as_any_other(
     tmp_path: Path, closed: tuple[int, ...]

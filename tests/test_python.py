@@ -102,7 +102,6 @@ def test_examples_that_take_minutes_are_calls_that_the_function_takes(name: str)
     assert calls
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["choose_from", "columns", "diff", "ensembles", "explain", "export", "figure", "load", "merge"]
 )
@@ -110,13 +109,11 @@ def test_examples_of_reading_give_what_they_say(name: str, stored: Path) -> None
     works(name, getattr(bench, name).__doc__)
 
 
-@pytest.mark.slow
 def test_the_example_of_a_query_gives_what_it_says(stored: Path) -> None:
     pytest.importorskip("duckdb", reason="duckdb is not installed")
     works("query", bench.query.__doc__)
 
 
-@pytest.mark.slow
 def test_python_says_of_a_change_and_of_an_export_what_the_commands_say(stored: Path) -> None:
     run = "results/cpu-reference"
     said = CliRunner().invoke(app, ["diff", run, run, "-q", "macs,latency", "--json"])
@@ -134,7 +131,6 @@ def said(*words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("inline_jobs")
 def test_python_counts_and_plans_what_the_commands_do(stored: Path) -> None:
     findings = [one.to_json() for one in bench.verify("results/study-ensembles")]
@@ -151,7 +147,6 @@ def test_python_counts_and_plans_what_the_commands_do(stored: Path) -> None:
     assert cost == json.loads(json.dumps(bench.training_cost("lenet5", batch=8)))
 
 
-@pytest.mark.slow
 def test_python_writes_what_the_commands_write(stored: Path) -> None:
     asked = {"where": "arch == 'lenet5'", "formats": ["md", "csv"], "figures": "macs_*"}
     words = ("--where", "arch == 'lenet5'", "--format", "md,csv", "--figure", "macs_*")
@@ -170,7 +165,6 @@ def test_python_writes_what_the_commands_write(stored: Path) -> None:
     assert records[0] == records[1]
 
 
-@pytest.mark.slow
 def test_python_explains_and_chooses_as_the_commands_do(stored: Path) -> None:
     for word in ("noisy", "start", "undecided"):
         assert said("explain", word).strip() == bench.explain(word).strip()
@@ -196,7 +190,6 @@ def test_an_export_from_python_loses_no_file_and_says_what_is_not_there(stored: 
         bench.diff("results/cpu-reference", "results/cpu-reference", quantities=["none"])
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("inline_jobs")
 @pytest.mark.parametrize(
     "name", ["bench", "env", "jobs", "list_units", "run", "show", "training_cost", "verify", "write_report"]
@@ -205,7 +198,6 @@ def test_examples_of_counting_give_what_they_say(name: str, stored: Path) -> Non
     works(name, bench.__doc__ if name == "bench" else getattr(bench, name).__doc__)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("inline_jobs")
 def test_what_a_run_is_shows(stored: Path) -> None:
     run = bench.run("smoke", ["lenet5"], tasks=["cost"])
@@ -215,7 +207,6 @@ def test_what_a_run_is_shows(stored: Path) -> None:
     assert len(run.ratios) == 0
 
 
-@pytest.mark.slow
 def test_the_guide_works_as_it_is_written(stored: Path) -> None:
     blocks = re.findall(
         r"^```python\n(.*?)^```", (DOCS / "python.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
@@ -242,7 +233,6 @@ def test_the_notebook_is_small_and_has_no_outputs() -> None:
     assert NOTEBOOK.stat().st_size < 20_000
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_notebook_runs(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbclient = pytest.importorskip("nbclient", reason=f"nbclient is not installed: {install_tip('dev')}")

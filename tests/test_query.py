@@ -43,14 +43,12 @@ def test_measurements_are_those_of_the_frame():
     assert found["n"].sum() == sum(map(len, kept["samples"]))
 
 
-@pytest.mark.slow
 def test_networks_are_those_of_the_comparison():
     asked = query("select network, macs from networks where macs is not null order by macs", [RUN])
     table = load(RUN).comparison
     assert asked["macs"].tolist() == sorted(table["macs"].dropna())
 
 
-@pytest.mark.slow
 def test_what_a_query_gives_has_the_dtypes_of_the_frames(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     asked = query(
@@ -140,7 +138,6 @@ def test_where_there_is_no_run_it_says_so(tmp_path: Path):
         query("select 1", [tmp_path / "nowhere"])
 
 
-@pytest.mark.slow
 def test_the_command(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "120")
     sql = "select network, macs, year from networks where network = 'resnet18' and macs is not null limit 1"

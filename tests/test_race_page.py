@@ -114,7 +114,6 @@ def test_what_was_not_raced_says_why(changes: dict[str, Any], told: str) -> None
     assert reason("vgg19", cost=None, **changes) == told
 
 
-@pytest.mark.slow
 def test_a_page_of_a_race_opens_with_its_answer_and_its_chart() -> None:
     kept = {**race(NETS), "answer": ["Take resnet18: it is the most accurate.", NASTY, 3]}
     run = make_run(records(NETS[:-1]))
@@ -134,7 +133,6 @@ def test_a_page_of_a_race_opens_with_its_answer_and_its_chart() -> None:
     assert never["cost"] == pytest.approx((0.045 * 0.055) ** 0.5, rel=1e-6)
 
 
-@pytest.mark.slow
 def test_networks_of_a_race_are_those_of_the_table(tmp_path: Path) -> None:
     content = content_of_kind("race", tmp_path)
     networks = {row["network"] for row in content.data["rows"]}
@@ -142,7 +140,6 @@ def test_networks_of_a_race_are_those_of_the_table(tmp_path: Path) -> None:
     assert networks == {row["network"] for row in shown["rows"] if row["is"] != "never"}
 
 
-@pytest.mark.slow
 def test_a_report_of_a_race_opens_with_its_answer_alone() -> None:
     run = make_run(records(NETS))
     raced = replace(run, info={**run.info, "race": {**race(NETS), "answer": ["Take resnet18."]}})

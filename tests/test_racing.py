@@ -118,7 +118,6 @@ def test_the_posterior_is_that_of_linear_algebra() -> None:
     assert posterior.below(posterior.mean) == pytest.approx(np.full(8, 0.5))
 
 
-@pytest.mark.slow
 def test_names_are_alike_as_scikit_learn_has_it() -> None:
     names = [
         "vit_base_patch16_224",
@@ -186,7 +185,6 @@ def test_too_few_say_nothing_of_the_others() -> None:
     assert race.standing().enough  # there are no others
 
 
-@pytest.mark.slow
 def test_the_first_measured_serve_the_budget_and_the_front() -> None:
     """After the spread ones, those come that may hold the budget and be better: no others, until chances are told."""
     whole, times = published("i9", ["3090"])
@@ -212,7 +210,6 @@ def test_equal_networks_stand_side_by_side() -> None:
     assert _pareto(np.array([0.8, 0.8, 0.7]), np.array([1.0, 1.0, math.nan])).tolist() == [True, True, False]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("truth", "known"), [("i9", ["3090"]), ("5090", ["i7"]), ("i7", [])])
 def test_a_race_finds_the_front_of_published_speeds(truth: str, known: list[str]) -> None:
     """Every fifth network, some 220: a half is never measured, and at most one of some 25 members is missed."""

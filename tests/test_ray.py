@@ -25,7 +25,7 @@ from ray._private.node import Node  # noqa: E402
 
 from bench.execution.executors.ray import _UNUSED, _quiet  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = pytest.mark.timeout(1500)
 
 WAIT_S = 600.0  # for machines on which others work
 NET = '''"""A network that takes a while to be built, with a part in a file of its own."""

@@ -32,7 +32,6 @@ def rows(markdown: str) -> list[list[str]]:
     return [cells[0], *cells[2:]]
 
 
-@pytest.mark.slow  # reads a run and compares it
 def test_the_table_is_that_of_the_stored_run():
     """To mend it, take these columns of `reports/cpu-reference/report.md`."""
     heads, *shown = rows(README)
@@ -41,7 +40,6 @@ def test_the_table_is_that_of_the_stored_run():
     assert shown == [[row[place] for place in places] for row in stored]
 
 
-@pytest.mark.slow
 def test_the_opening_is_that_of_the_stored_run():
     content = content_of(reference())
     sentences = " ".join(sentence for answer in content.answers for sentence in answer.sentences)
@@ -107,7 +105,6 @@ def test_it_is_short_and_plain():
     assert not re.findall(jargon, README, re.IGNORECASE)
 
 
-@pytest.mark.slow
 def test_the_table_of_the_h100_is_that_of_its_stored_runs():
     def bare(cell: str) -> str:
         return re.sub(r"\*\*|<sup>.*?</sup>|\\|torchvision:", "", cell)

@@ -142,7 +142,6 @@ def check_gradients(model: nn.Module, layer: str = "", side: int = 0) -> Recepti
     return field
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer", "size", "stride"),
     [
@@ -181,7 +180,6 @@ def test_fields_of_networks_as_published(name: str, layer: str, size: int, strid
         ("torchvision:densenet121", "features.denseblock2"),
     ],
 )
-@pytest.mark.slow
 def test_networks_by_gradients(name: str, layer: str) -> None:
     check_gradients(network(name), layer)  # benchmarks/fields.py does so for all of torchvision
 
@@ -425,7 +423,6 @@ TOYS: dict[str, tuple[nn.Module, Any]] = {
 }
 
 
-@pytest.mark.slow
 def test_swin_sees_two_windows_behind_its_second_block() -> None:
     """Windows are of 7 patches of 4 px; the second block's are moved by 3 patches, so that each lies across two."""
     model = network("torchvision:swin_t")
@@ -442,7 +439,6 @@ _KINDS = [
 
 
 @pytest.mark.parametrize("name", _KINDS)
-@pytest.mark.slow
 def test_layers_of_networks_by_gradients(name: str) -> None:
     """All torchvision's, and families of timm's, are in tests/benchmarks/fields.py."""
     found = compare(resolve(name), local=4)
@@ -468,7 +464,6 @@ def test_a_wrong_claim_is_contradicted_by_gradients() -> None:
 
 
 @pytest.mark.parametrize("name", TOYS)
-@pytest.mark.slow
 def test_toys_by_gradients(name: str) -> None:
     model, size = TOYS[name]
     field = check_gradients(model, side=96)
@@ -537,7 +532,6 @@ def _positions(kind: str, k: int, s: int, p: int, d: int, j: int) -> list[int]:
     return [j * s - p + i * d for i in range(k)]
 
 
-@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LAYER, min_size=1, max_size=5))
 def test_random_stacks(layers: list[tuple[str, int, int, int, int]]) -> None:
@@ -622,7 +616,6 @@ MOVES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(sorted(MOVES)), min_size=1, max_size=5))
-@pytest.mark.slow
 def test_random_moves(names: list[str]) -> None:
     images = torch.zeros(1, 3, 42, 38, dtype=torch.double, requires_grad=True)
     shadow = torch.empty(images.shape, device="meta")
@@ -716,7 +709,6 @@ def test_one_axis_may_be_global() -> None:
     assert "adaptive" in field.reason or "mean" in field.reason
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "local", "layer"),
     [

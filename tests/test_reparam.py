@@ -311,7 +311,6 @@ def test_a_key_that_is_not_given_leaves_jobs_as_they_were() -> None:
 # --- timm ---
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["repvgg_a0", "mobileone_s0", "fastvit_t8", "repvit_m0_9", "ghostnetv3_100"])
 def test_timms_networks_are_fused_as_timm_does(name: str) -> None:
     timm = pytest.importorskip("timm")

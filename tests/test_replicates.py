@@ -103,7 +103,6 @@ def with_energy(record: Record, joules: float, *flags: str) -> Record:
     return record.changed(measurements=(*record.measurements, energy))
 
 
-@pytest.mark.slow
 def test_what_is_told_of_one_process_is_told_of_the_number_but_for_its_own_noise() -> None:
     alone = flagged(timed("net", None, 1.0), "noisy", "unsteady")
     assert flags_in([alone], "latency") == flags_in([alone], "throughput") == ["noisy;unsteady;one_process"]
@@ -120,7 +119,6 @@ def test_what_is_told_of_one_process_is_told_of_the_number_but_for_its_own_noise
     assert flags_in([with_energy(timed("net", 0, 1.0), 1.0)], "energy") == [""]  # nor is it a time
 
 
-@pytest.mark.slow
 def test_percentiles_are_over_the_samples_of_all_processes_and_refused_where_they_are_few() -> None:
     rng = np.random.default_rng(0)
     drawn = rng.permutation(np.arange(1.0, 801.0)).reshape(4, 200)

@@ -325,7 +325,6 @@ def with_tries(path: Path, base: Record, order: Sequence[int] = range(CLASSES)) 
     return one
 
 
-@pytest.mark.slow
 class TestPlanted:
     def test_the_right_transform_is_reproduced_and_nothing_is_tried(self, tmp_path: Path) -> None:
         one = with_tries(tmp_path, evaluate(tmp_path))

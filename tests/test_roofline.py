@@ -59,13 +59,11 @@ def test_bound_by_memory() -> None:
     assert found["roofline_share"] == pytest.approx((10_000 / 200) / 100)
 
 
-@pytest.mark.slow
 def test_bound_by_products() -> None:
     found = row(timed("fp32", 200.0), ceiling("fp32", 80.0, 1e6))
     assert found["roofline_share"] == pytest.approx(50 / 80)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "intensity"),
     [("tf32", 20.0), ("bf16", 40.0), ("fp16", 40.0), ("amp_bf16", 10_000 / (10 * 20 + 100))],

@@ -135,7 +135,6 @@ def test_rows_take_what_the_store_holds() -> None:
     assert [(r.times, r.next) for r in rows] == [([], 0)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scatter_share", [0.01, 0.03, 0.06])
 def test_intervals_hold_what_they_say_although_doubt_asks_for_more(scatter_share: float) -> None:
     """Stopping where an interval is narrow favours intervals that are too narrow by chance; not by much."""

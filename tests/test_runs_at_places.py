@@ -357,7 +357,6 @@ class TestACampaign:
         cluster = Cluster(count)
         return list(cluster.places([], catalog))
 
-    @pytest.mark.slow
     def test_a_thousand_workers_with_failures_account_for_every_job(self) -> None:
         """Delays, deaths and jobs that kill: each job ends once, or as often as its places were lost."""
         rng = random.Random(7)
@@ -382,13 +381,11 @@ class TestACampaign:
             of_place = [s for s in spans if s.place.name == place]
             assert of_place[-1].lost
 
-    @pytest.mark.slow
     def test_where_all_workers_die_the_rest_is_left(self) -> None:
         spans = schedule(timed(5000), self.workers(1000), does=lambda *_: (1.0, True))
         assert len(spans) == 1000
         assert all(s.lost for s in spans)
 
-    @pytest.mark.slow
     def test_a_thousand_threads_store_each_record_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -252,7 +252,6 @@ def write_together(end: int, folder: Path) -> None:
     assert [process.wait(60) for process in both] == [0, 0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pipe", "terminal"])
 def test_two_commands_in_one_terminal_or_pipe_do_not_mix_within_a_line(kind: str, tmp_path: Path) -> None:
     ours, theirs = os.pipe() if kind == "pipe" else pty.openpty()

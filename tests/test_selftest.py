@@ -126,7 +126,6 @@ def with_rows(run: Run, sd: float = 0.02, processes: int = 10) -> Run:
     return replace(run, records=(*run.records, *more))
 
 
-@pytest.mark.slow
 def test_scatter_comes_back_and_shares_are_counted() -> None:
     found = Selftest.of(with_rows(selftest_run(0.01), processes=40))
     assert found is not None
@@ -168,7 +167,6 @@ def test_what_was_last_to_be_measured_counts_alone() -> None:
     assert found.trials[0].called == Proportion(0, 2, 2)
 
 
-@pytest.mark.slow
 def test_sentences_have_counts_and_exact_intervals() -> None:
     found = Selftest.of(with_rows(selftest_run(0.01)))
     assert found is not None
@@ -186,7 +184,6 @@ def test_sentences_have_counts_and_exact_intervals() -> None:
     assert "10 % longer, by multiplying what was measured" in lines["bench diff"][3]
 
 
-@pytest.mark.slow
 def test_plain_values_have_every_count_and_interval() -> None:
     found = Selftest.of(with_rows(selftest_run(0.01)))
     assert found is not None
@@ -210,7 +207,6 @@ def stored(run: Run, folder: Path) -> Run:
     return replace(run, path=folder)
 
 
-@pytest.mark.slow
 def test_a_page_quotes_the_selftest_of_its_machine(tmp_path: Path) -> None:
     run = stored(run_of(TIMES), tmp_path / "mine")
     formats = ("html", "md")
@@ -248,7 +244,6 @@ def test_a_selftest_beside_several_runs_is_read_once(tmp_path: Path, monkeypatch
     assert folders == [tmp_path / "selftest"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.json", "records.jsonl"])
 def test_a_report_is_drawn_beside_a_selftest_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     stored(selftest_run(0.01), tmp_path / "selftest")
@@ -289,7 +284,6 @@ def test_the_second_run_comes_after_the_comparisons(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.slow
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     EXECUTORS.load()
     monkeypatch.setitem(EXECUTORS._units, "process", ExecutorKind("fake", lambda *_: FakeExecutor(play)))

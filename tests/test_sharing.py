@@ -421,7 +421,6 @@ class TestCommands:
         assert done.exit_code == 2
         assert "cannot be called '..'" in done.stderr
 
-    @pytest.mark.slow
     def test_a_pulled_run_goes_on(
         self, commands: Bench, hub: FakeHub, run: Bench, experiment: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -469,7 +468,6 @@ def client(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
         yield make
 
 
-@pytest.mark.slow
 def test_the_hubs_own_client_there_and_back(client: Any, hub: FakeHub, smoke: Path, tmp_path: Path) -> None:
     mine = client("good")
     assert mine.contents("me/speeds") is None
@@ -483,7 +481,6 @@ def test_the_hubs_own_client_there_and_back(client: Any, hub: FakeHub, smoke: Pa
     assert pulled(mine, tmp_path / "then", Address("me/speeds", "smoke", commit)).records == 3
 
 
-@pytest.mark.slow
 def test_whoever_may_not_see_or_write_is_told(client: Any, hub: FakeHub, smoke: Path, tmp_path: Path) -> None:
     stranger = client(False)
     with pytest.raises(StoreError, match="me/speeds") as caught:
@@ -511,7 +508,6 @@ def test_another_state_and_another_commit_are_told(
         pulled(mine, tmp_path / "there", Address("me/speeds", "smoke", "f" * 40))
 
 
-@pytest.mark.slow
 def test_a_damaged_file_of_the_clients_cache_is_fetched_anew(
     client: Any, smoke: Path, tmp_path: Path
 ) -> None:

@@ -46,7 +46,6 @@ def test_slots_are_of_cards_or_of_cpus() -> None:
     assert [(node.has_cpu, node.cards) for node in _SlurmFleet("").nodes()] == [(True, 0)]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_run_in_jobs_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason=f"submitit is not installed: {install_tip('slurm')}")

@@ -317,7 +317,6 @@ def test_outputs_have_a_score_for_each_class() -> None:
     torch.testing.assert_close(model.get_submodule("scale")(linear(before)), linear(before) / 9)
 
 
-@pytest.mark.slow
 def test_a_few_epochs_of_the_recipe_on_a_thousand_images(
     local_data: Callable[[str], Path],  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,

@@ -20,7 +20,6 @@ from bench.training._forecast import forecast
 from bench.training.step_cost import training_table
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "size"),
     [
@@ -52,7 +51,6 @@ def test_the_forecast_is_what_is_counted_of_a_real_step(arch: str, size: int, ba
     assert made.process > made.peak
 
 
-@pytest.mark.slow
 def test_a_step_costs_as_much_again_for_each_gradient() -> None:
     made = training_table(resolve("lenet5"), 4, None, {})
     rows = {row["name"]: row for row in made["layers"]}
@@ -84,7 +82,6 @@ def test_a_network_that_fails_in_training_mode_is_told() -> None:
         training_table(arch, 2, None, {"in_channels": 3})
 
 
-@pytest.mark.slow
 def test_the_command_for_a_training(run: Bench, inline_jobs: None) -> None:
     made = json.loads(run("show", "lenet5", "--training", "--batch", 4, "--json").stdout)
     assert made["totals"]["forward_macs"] == 4 * 416_520

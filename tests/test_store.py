@@ -83,7 +83,6 @@ def test_a_detail_that_is_no_object_is_told_as_what_it_is() -> None:
     assert read.detail == {"not an object": [1, 2]}
 
 
-@pytest.mark.slow
 @given(records())
 def test_a_record_survives_the_round_trip(record: Record) -> None:
     back = decode(encode(record))
@@ -129,7 +128,6 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert run.rejected == ()
 
 
-@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 10_000))
 def test_a_file_torn_anywhere_loses_at_most_its_last_line(tmp_path: Path, cut: int) -> None:

@@ -189,7 +189,6 @@ shown(replace(run, records=records), "dram_reads")
 """
 
 
-@pytest.mark.slow
 def test_a_new_quantity_is_one_line(tmp_path: Path) -> None:
     file = scratch(tmp_path) / "tasks" / "infer.py"
     line = '    Quantity("dram_reads", "B", "higher", "Read from DRAM", "batch"),\n'
@@ -258,7 +257,6 @@ shown(read_run(Path("run")), "folds")
 """
 
 
-@pytest.mark.slow
 def test_a_new_task_is_one_file(tmp_path: Path) -> None:
     (scratch(tmp_path) / "tasks" / "folding.py").write_text(TASK)
     said = answer(tmp_path, SHOWN + FOLDED)

@@ -18,7 +18,6 @@ from bench.records.record import Record
 from bench.records.store import read_run
 from bench.report._summary import summarise
 
-pytestmark = pytest.mark.slow
 NET = "pattern:INPUT -> CONV3-4 -> RELU -> FC"
 TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.5, "min_samples": 6}
 BLOCKS = [

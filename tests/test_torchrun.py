@@ -63,7 +63,6 @@ def test_a_part_of_its_variables_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         torchrun_overrides()
 
 
-@pytest.mark.slow
 def test_torchrun_trains_one_network_with_two_ranks(tmp_path: Path) -> None:
     words = [
         "bench",

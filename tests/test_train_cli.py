@@ -82,7 +82,6 @@ def test_again_trains_nothing_twice(bench: Bench) -> None:
     assert len(read_run("results/train-digits").records) == 6
 
 
-@pytest.mark.slow
 def test_the_table_and_the_comparison_are_printed(bench: Bench) -> None:
     result = bench("train", "a", "b", "-d", "digits", "--name", "mine", "--set", "device=cpu")
     assert result.exit_code == 0, result.output
@@ -121,7 +120,6 @@ study:
 """
 
 
-@pytest.mark.slow
 def test_a_run_with_a_study_ends_with_its_verdict(bench: Bench, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(STUDY)

@@ -38,7 +38,6 @@ def test_separable_classes_are_separated() -> None:
     assert seen.test_loss[-1] < seen.test_loss[0]
 
 
-@pytest.mark.slow
 def test_digits_are_learned_by_the_standard_recipe() -> None:
     job = accuracy_job("digits", epochs=None)  # as many as the recipe says
     torch.manual_seed(streams(job.seed).init)
@@ -375,7 +374,6 @@ def test_nothing_is_compiled_where_no_batch_is_whole() -> None:
 
 
 @pytest.mark.skipif(not COMPILES, reason="no C++ compiler")
-@pytest.mark.slow
 def test_a_compiled_training_learns_the_same() -> None:
     model, eager = network(), trained()
     seen = trained(model, backend="compiled", train=patches(160))

@@ -158,7 +158,6 @@ def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
         assert caught.value.tip == install_tip("transformers")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [  # of the papers' tables, as torchvision counts the same networks

@@ -81,7 +81,6 @@ def timm_configurations() -> list[dict[str, Any]]:
     return list(distinct.values())
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
 def test_pixels_are_those_of_timm() -> None:
     from timm.data import create_transform

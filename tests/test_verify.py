@@ -66,7 +66,6 @@ def findings(facts: Facts) -> dict[str, Finding]:
 # --- the shipped claims ---
 
 
-@pytest.mark.slow
 def test_every_shipped_claim_gets_a_verdict(findings: dict[str, Finding]) -> None:
     assert len(findings) == len(CLAIMS) == len(list(csv.DictReader(SHIPPED.read_text().splitlines())))
     # Of which there is none without a run.
@@ -467,7 +466,6 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result
 KEYS = {"id", "quantity", "claimed", "ours", "unit", "verdict", "arithmetic", "subject", "source", "printed"}
 
 
-@pytest.mark.slow
 def test_the_command_counts_in_a_process_of_its_own(run: Callable[..., Result], tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     rows = [

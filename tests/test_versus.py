@@ -397,7 +397,6 @@ def test_the_comparison_last_asked_for_stands_also_where_it_was_measured_before(
     assert Ratio.in_run(replace(both, planned=pending)) == Ratio.in_run(both)
 
 
-@pytest.mark.slow
 def test_the_band_is_the_runs(tmp_path: Path) -> None:
     run = run_of({**TIMES, "mine.py:Net": 1.03}, spread=0.0005)
 
@@ -414,7 +413,6 @@ def test_the_band_is_the_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("failing", "left"), [("b", ["a", "c"]), ("a", None), ("bc", None)])
-@pytest.mark.slow
 def test_a_baseline_that_fails_leaves_the_others(failing: str, left: list[str] | None) -> None:
     def prepare(job: Job) -> tuple[Any, Any]:
         if job.arch in failing:
@@ -462,7 +460,6 @@ def test_the_table_and_its_json() -> None:
     assert Ratio.in_run(Run("empty", Path("empty"), ())) == []
 
 
-@pytest.mark.slow
 def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
     files = write_report([run_of(TIMES)], tmp_path)
     assert '<section id="verdicts" aria-labelledby=' in files.index.read_text(encoding="utf-8")
@@ -516,7 +513,6 @@ def test_a_network_without_a_native_size_takes_that_of_the_others(
     assert [p.job.input_size for p in expand(asked, catalog)] == taken * 2
 
 
-@pytest.mark.slow
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def play(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
         if not target.endswith(":work"):

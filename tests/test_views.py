@@ -45,7 +45,6 @@ def test_plain_and_markdown_by_hand() -> None:
     assert markdown("a|b_c <i>&") == r"a\|b\_c &lt;i&gt;&amp;"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
 def test_terminal_table_fits_and_cuts_no_number(width: int) -> None:
     table = compare_table(to_frame([make_run()]))
@@ -102,7 +101,6 @@ def test_numbers_share_the_unit_of_their_column() -> None:
     ]
 
 
-@pytest.mark.slow
 def test_what_is_the_same_everywhere_is_told_once() -> None:
     shown = comparison_view(compare_table(to_frame([make_run(records(SMALL))])))
     assert {
@@ -113,7 +111,6 @@ def test_what_is_the_same_everywhere_is_told_once() -> None:
     assert "Precision" not in {head.title for head in shown.heads}
 
 
-@pytest.mark.slow
 def test_training_cell_has_mean_spread_and_seeds() -> None:
     frame = to_frame([make_run()])
     shown = comparison_view(compare_table(frame))

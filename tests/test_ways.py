@@ -199,7 +199,6 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_a_program_is_a_network_of_the_shape_that_it_was_exported_for(programs: Path) -> None:
     for name, batch in (("of1", 1), ("any", None)):
         arch = resolve(f"{programs / name}.pt2")
@@ -220,7 +219,6 @@ def test_a_program_is_a_network_of_the_shape_that_it_was_exported_for(programs: 
             arch.build(**shape)
 
 
-@pytest.mark.slow
 def test_a_program_of_one_image_alone_can_be_compared(programs: Path) -> None:
     networks = {name: planned(resolve(name).card, "infer") for name in (f"{programs}/of1.pt2", "lenet5")}
     quick = Timing(warmup_s=0.001, min_s=0, limit_s=0.001, min_samples=1, max_samples=1)
@@ -229,7 +227,6 @@ def test_a_program_of_one_image_alone_can_be_compared(programs: Path) -> None:
     assert of == list(networks)
 
 
-@pytest.mark.slow
 def test_programs_that_take_no_images_or_cannot_be_read(programs: Path, tmp_path: Path) -> None:
     assert "takes [1, 3, 8, 8], [1, 3, 8, 8]" in refused(f"{programs}/two.pt2").message
     assert "of1.pt2" in str(refused(f"{programs}/of2.pt2", UnknownNameError).tip)

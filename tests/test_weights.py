@@ -94,7 +94,6 @@ def test_a_pattern_may_have_weights(tmp_path: Path) -> None:
         assert torch.equal(tensor, model.state_dict()[key])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["googlenet", "densenet121", "vit_b_16", "mnasnet0_5", "inception_v3"])
 def test_weights_load_as_torchvision_loads_them(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

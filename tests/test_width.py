@@ -97,7 +97,6 @@ def wide(text: str, width: int) -> list[str]:
     return [line for line in plain.splitlines() if cell_len(line) > width and " " in line.strip()]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("line", LINES)
 def test_no_line_is_wider_than_the_terminal(
     line: str, folder: Path, run: Bench, monkeypatch: pytest.MonkeyPatch
@@ -153,7 +152,6 @@ def views(draw: st.DrawFn) -> View:
     return View(heads, rows)
 
 
-@pytest.mark.slow
 @given(views(), st.integers(40, 120))
 def test_a_table_fits_cuts_no_number_and_names_what_it_leaves_out(view: View, width: int) -> None:
     text = printed(Terminal(view, "A title"), width)
@@ -207,7 +205,6 @@ def in_terminal(words: Sequence[str], folder: Path, columns: int) -> str:
     return b"".join(pieces).decode()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 80])
 def test_a_terminal_is_as_wide_as_it_says(folder: Path, columns: int) -> None:
     text = in_terminal(["diff", "h100-line-up", "h100-again"], folder, columns)

@@ -133,7 +133,6 @@ def test_nearly_all_of_many_forms_are_measured() -> None:
 SAMPLE = ("mnist_of_the_examples", "sets_everything")
 
 
-@pytest.mark.slow
 def test_a_sample_is_timed_in_processes_of_its_own(tmp_path: Path) -> None:
     timing = "{warmup_s: 0.01, min_s: 0, limit_s: 0.1, min_samples: 6}"
     timed = f"device: cpu\n    timing: {timing}\n    processes: {{least: 1, most: 1}}\n    batch_size: 2"

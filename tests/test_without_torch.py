@@ -138,9 +138,6 @@ def test_the_guide_names_libraries_that_the_package_has() -> None:
     assert set(HIDDEN) >= {"torch", "torchvision", "fvcore"}
 
 
-pytestmark = pytest.mark.slow
-
-
 @pytest.mark.parametrize("name", READING)
 def test_what_reads_works(ends: Any, name: str) -> None:
     code, _, errors, failure = ends[0][name]

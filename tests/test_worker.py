@@ -233,7 +233,6 @@ def test_what_runs_on_a_gpu_alone_is_unsupported_on_a_cpu(
     assert ("device=cuda" in str(found["error"]["tip"])) == (status == "unsupported")
 
 
-@pytest.mark.slow
 def test_only_the_users_own_frames_are_shown(tmp_path: Path) -> None:
     error = story(
         make(

@@ -9,7 +9,6 @@ import pytest
 
 from . import Place, inject, load_kinds, networks
 
-pytestmark = pytest.mark.slow
 KINDS = sorted(set(load_kinds()) - {"a_network_that_misbehaves"})
 
 

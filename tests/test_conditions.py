@@ -28,6 +28,8 @@ CHANGES: dict[str, Callable[[], object]] = {
     **{name: partial(set_fp32, name, "none" if "matmul" in name else "ieee") for name in _FP32_PARTS},
     "onednn_precision": partial(set_fp32, "fp32_onednn_conv", "bf16"),
     "clocks": lambda: setattr(time, "perf_counter_ns", lambda: 0),
+    "cores": lambda: os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1]),
+    "priority": lambda: os.nice(3),
     "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "matmul_precision": lambda: torch.set_float32_matmul_precision("medium"),
     "cudnn_benchmark": lambda: setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark),
@@ -76,6 +78,10 @@ def as_it_was() -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore::UserWarning")  # anomaly detection says that it is slow
 @pytest.mark.parametrize("name", _CONDITIONS)
 def test_a_condition_that_a_file_changes_is_set_back_and_told(name: str) -> None:
+    if name == "cores" and len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("there is one core")
+    if name == "priority" and os.geteuid() != 0:
+        pytest.skip("whoever gives way may not take it back")
     before = read()
     assert changes(before) == {}
     CHANGES[name]()

@@ -7,6 +7,7 @@ a doubt about what was measured meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -165,6 +166,25 @@ def _umask() -> int:
     return mask
 
 
+def _cores() -> list[int]:
+    """Return on which cores the thread may run; none where the system cannot say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def _set_cores(cores: list[int]) -> None:
+    if cores:
+        os.sched_setaffinity(0, cores)
+
+
+def _priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def _set_priority(priority: int) -> None:
+    with contextlib.suppress(PermissionError):  # whoever gives way may not take it back; it stays a doubt
+        os.setpriority(os.PRIO_PROCESS, 0, priority)
+
+
 def _masked() -> set[int]:
     return signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
@@ -192,6 +212,8 @@ def _set_clocks(_: str) -> None:
 
 _CONDITIONS: Mapping[str, _Condition] = {
     "clocks": _Condition(_own_clocks, _set_clocks),
+    "cores": _Condition(_cores, _set_cores),
+    "priority": _Condition(_priority, _set_priority),
     "threads": _Condition(torch.get_num_threads, torch.set_num_threads),
     # First the parts, then what they come to: the older way to say it sets those of matrix products and cuDNN.
     **{name: _of_fp32(part) for name, part in _FP32_PARTS.items()},

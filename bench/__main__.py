@@ -19,7 +19,12 @@ def main() -> None:
 
 
 def _rest() -> None:
-    """Hear no signal any more: the last step at the end, from which the exit code stands."""
+    """Hear no signal any more: the last step at the end, from which the exit code stands.
+
+    With `-m`, Python ends by SIGINT where text that was executed, as of a dataclass, was interrupted, although that
+    was caught, unless another text was executed after it.
+    """
+    exec("")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from conftest import Bench, ok_events, scripted
 from fake_executor import FakeExecutor
 from make_records import by_name, job, record, speed
 
+import bench
 from bench.cli import _common, _interrupts, diff, gate
 from bench.docs import EXIT_CODES
 from bench.execution import EXECUTORS, Ended, ExecutorKind
@@ -103,6 +107,30 @@ def test_130_cancelled(run: Bench, executor: FakeExecutor, experiment: Path, num
 
     executor.play = signalled
     assert run("run", "-c", experiment, "--no-report").exit_code == 130
+
+
+_CUT = """
+import contextlib, signal, sys
+from types import SimpleNamespace
+
+def cut():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        exec("signal.raise_signal(signal.SIGINT)")
+    sys.exit(130)
+
+sys.modules["bench.cli.app"] = SimpleNamespace(main=cut)
+from bench.__main__ import main
+main()
+"""
+
+
+def test_130_cancelled_in_text_that_is_executed(tmp_path: Path) -> None:
+    """With `-m` Python takes it for an interrupt that nobody has caught, and ends by the signal itself."""
+    (tmp_path / "cut.py").write_text(_CUT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])}
+    ended = subprocess.run([sys.executable, "-m", "cut"], cwd=tmp_path, env=environment, check=False)
+    assert ended.returncode == 130
 
 
 def test_no_command_leaves_with_a_code_that_is_not_documented() -> None:

@@ -26,7 +26,6 @@ from bench.execution._targets import load_target
 from bench.execution.executors._orphans import adopt_orphans, end_children
 
 GRACE_S = 1.0  # between the request to end and the kill
-SWEEP_S = 3.0  # the longest that a keeper ends what goes on forking
 
 _leave, _pid = os._exit, os.getpid  # as they are before a network has replaced them
 
@@ -107,13 +106,11 @@ def _reap(job: int) -> int | None:
 
 
 def _sweep() -> None:
-    """End all that is below this process, until nothing is left or it has lasted too long."""
-    until = time.monotonic() + SWEEP_S
+    """End all that is below this process, and take leave of it."""
+    end_children(os.getpid())
     with contextlib.suppress(ChildProcessError):
-        while time.monotonic() < until:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                end_children(os.getpid())
-                time.sleep(0.002)
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _end_as(status: int) -> NoReturn:

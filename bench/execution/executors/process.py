@@ -31,8 +31,8 @@ import psutil
 from bench.errors import MORE_PROCESSES, BenchError
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send
 from bench.execution._events import LAST, Inbox
-from bench.execution.executors._child import GRACE_S, SWEEP_S, begin
-from bench.execution.executors._orphans import end_children
+from bench.execution.executors._child import GRACE_S, begin
+from bench.execution.executors._orphans import SWEEP_S, end_children
 from bench.execution.executors._server import OF
 from bench.processes import bare_main, deaf, open_standard_descriptors
 from bench.records.environment import usable_cores

@@ -15,9 +15,12 @@ from shades import NET, SHADES, evaluate, ok, value
 from torch import Tensor, nn
 
 import bench
+from bench.analysis.evaluations import Evaluations
+from bench.analysis.frame import to_frame
 from bench.archs.naming import resolve
 from bench.backends import BACKENDS, Backend, Runnable
 from bench.errors import ConfigError, StoreError
+from bench.facts.reproduction import Reproduction
 from bench.plan.config import Experiment
 from bench.records.flags import doubts
 from bench.records.job_files import JobFile
@@ -336,6 +339,23 @@ def test_stored_weights_give_the_stored_answer_for_every_image(trained: Path) ->
         assert top1 is not None
         assert top1.detail["classes_by"] == "names"
         assert top1.flags == ()
+
+
+def test_another_transform_is_explained_beside_the_right_one_and_again(trained: Path) -> None:
+    job = bench.api._running.read_run(trained / "t").records[0].job.id
+
+    def causes(*overrides: str) -> list[list[tuple[str, ...]]]:
+        runs = [
+            bench.evaluate(job, results=trained, executor="inline", name="both", overrides=overrides)
+            for _ in range(2)
+        ]
+        return [
+            [one.causes for one in Reproduction.of_each(Evaluations.of(to_frame([done.invocation])))]
+            for done in runs
+        ]
+
+    assert causes() == [[()]] * 2
+    assert causes("transform={mean: [3], std: [9]}") == [[("normalisation",)]] * 2
 
 
 def test_one_training_is_asked_for_by_its_id(trained: Path) -> None:

@@ -59,7 +59,7 @@ class TestAllImages:
         assert one.word == "not reproduced"
         assert one.causes == ()
         assert [t.cause for t in one.tries] == ["label order"]  # which needs no evaluation
-        assert "None of 1 tries" in one.sentence
+        assert "The only try, label order, does not explain it" in one.sentence
 
     def test_images_left_out_count_as_there(self, tmp_path: Path) -> None:
         record = evaluated(
@@ -206,6 +206,13 @@ class TestPublished:
 
 
 class TestVariations:
+    def test_what_comes_to_the_same_is_tried_once(self) -> None:
+        used = {**TRANSFORM, "mean": [0.0] * 3, "std": [1.0] * 3, "resize": 300}
+        wholes = [{**used, **one.changes} for one in Variation.to_try(used, None, dict(TRANSFORM))]
+        assert used not in wholes
+        assert all(whole not in wholes[:at] for at, whole in enumerate(wholes))
+        assert dict(TRANSFORM) in wholes  # all of it together
+
     def test_each_changes_one_thing(self) -> None:
         made = Variation.to_try(TRANSFORM)
         assert {one.cause for one in made} == {*_CAUSES} - {"label order"}
@@ -304,14 +311,18 @@ def setting() -> Setting:
 
 
 def evaluate(
-    path: Path, transform: Mapping[str, Any] | None = None, order: Sequence[int] = range(CLASSES)
+    path: Path,
+    transform: Mapping[str, Any] | None = None,
+    order: Sequence[int] = range(CLASSES),
+    declared: Mapping[str, Any] | None = None,
 ) -> Record:
     """Return the record of the network with changes of `TRANSFORM`, its outputs in another order."""
     one = setting()
     given = {k: v for k, v in {**RIGHT, **(transform or {})}.items() if TRANSFORM[k] != v}
     said = np.asarray(order)[one.says({**TRANSFORM, **given})]
-    published = trained(float((one.says(RIGHT) == one.labels).mean()), COUNT)
-    return evaluated(path, "net", said, one.labels, classes=CLASSES, transform=given, detail=published)
+    detail = trained(float((one.says(RIGHT) == one.labels).mean()), COUNT)
+    detail |= {} if declared is None else {"declared_transform": dict(declared)}
+    return evaluated(path, "net", said, one.labels, classes=CLASSES, transform=given, detail=detail)
 
 
 def with_tries(path: Path, base: Record, order: Sequence[int] = range(CLASSES)) -> Reproduction:
@@ -320,7 +331,8 @@ def with_tries(path: Path, base: Record, order: Sequence[int] = range(CLASSES)) 
     given = base.job.settings.given["transform"]
     tries = [evaluate(path, {**RIGHT, **given, **v.changes}, order) for _, v in Reproduction.to_try(every)]
     again = read(path, base, *tries)
-    assert Reproduction.to_try(again) == [] or verdicts(path, base)[0].word != "not reproduced"
+    first, second = ([v for _, v in Reproduction.to_try(some)] for some in (every, again))
+    assert first == second  # so that the same command tells the same
     (one,) = Reproduction.of_each(again)
     return one
 
@@ -339,7 +351,8 @@ class TestPlanted:
         assert one.causes == (cause,)
         named = [t for t in one.tries if t.reaches and t.effect.verdict == "higher"]
         assert {t.cause for t in named} == {cause}
-        assert f"Explained by {cause}" in one.sentence
+        assert f"Explained by {cause} (" in one.sentence
+        assert one.sentence.count(" % (") == 3  # of the evaluation, the training, and its nearest try alone
         assert {t.cause for t in one.tries} == {*_CAUSES}  # all are tried and told
 
     def test_the_order_of_labels_is_named(self, tmp_path: Path) -> None:
@@ -354,6 +367,18 @@ class TestPlanted:
         assert one.word == "not reproduced"
         assert one.causes == ()
         assert "explains it with certainty" in one.sentence
+
+    def test_two_causes_are_named_where_the_weights_declare_it_otherwise(self, tmp_path: Path) -> None:
+        both = {**PLANTED["colour order"], **PLANTED["normalisation"]}
+        one = with_tries(tmp_path, evaluate(tmp_path, both, declared=RIGHT))
+        assert one.causes == ("normalisation and colour order",)
+
+    @pytest.mark.parametrize("cause", list(PLANTED))
+    def test_one_of_two_is_named_alone_where_the_other_is_none(self, tmp_path: Path, cause: str) -> None:
+        other = "std" if cause != "normalisation" else "interpolation"
+        nothing = {"std": [0.2291, 0.224, 0.225], "interpolation": "hamming"}[other]
+        one = with_tries(tmp_path, evaluate(tmp_path, {**PLANTED[cause], other: nothing}, declared=RIGHT))
+        assert one.causes == (cause,)
 
     def test_weights_that_are_worse_have_no_cause_here(self, tmp_path: Path) -> None:
         base = evaluate(tmp_path)

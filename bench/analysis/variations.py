@@ -66,7 +66,7 @@ _NORMS = (
 class Variation:
     """One change of a transform: its cause, what it sets, and that in words."""
 
-    cause: _Cause
+    cause: str  # such as `crop`; of what weights declare otherwise in several ways, `crop and interpolation`
     changes: JsonObject
     words: str
 
@@ -77,6 +77,8 @@ class Variation:
         declared: JsonObject | None = None,
     ) -> list[Variation]:
         """Return what is tried where an accuracy is not the published one, each change alone.
+
+        All that the weights declare otherwise is also tried together.
 
         Args:
             transform: whole, as it was.
@@ -92,12 +94,13 @@ class Variation:
             *_normalisations(transform),
             *_colours(transform),
         ]
-        changing = [one for one in made if any(transform.get(k) != value for k, value in one.changes.items())]
-        return [
-            one
-            for at, one in enumerate(changing)
-            if one.changes not in [other.changes for other in changing[:at]]
-        ]
+        tried, kept = [dict(transform)], []
+        for one in made:
+            whole = {**transform, **one.changes}
+            if not any(Variation.between(other, whole)[0] == "" for other in tried):
+                tried.append(whole)
+                kept.append(one)
+        return kept
 
     @staticmethod
     def between(transform: JsonObject, other: JsonObject) -> tuple[str, str]:
@@ -113,12 +116,17 @@ class Variation:
 
 
 def _declared(transform: JsonObject, declared: JsonObject) -> Iterator[Variation]:
-    """Yield what the weights declare otherwise, cause by cause."""
+    """Yield what the weights declare otherwise, cause by cause, and all of it together."""
     sides: _Cause = "crop" if _side(transform) == _side(declared) else "size"
+    words, made = "as the weights declare it", list[Variation]()
     for cause, keys in {sides: _OF_SIDES, **_FIELDS}.items():
         changes = {key: declared[key] for key in keys if key in declared}
         if any(_plain(transform.get(key)) != _plain(value) for key, value in changes.items()):
-            yield Variation(cause, changes, "as the weights declare it")
+            made.append(Variation(cause, changes, words))
+    yield from made
+    if len(made) > 1:
+        together = {key: value for one in made for key, value in one.changes.items()}
+        yield Variation(" and ".join(one.cause for one in made), together, words)
 
 
 def _side(transform: JsonObject) -> int | None:

@@ -48,7 +48,7 @@ def _changes(done: Done) -> Mapping[str, list[JsonObject]]:
     from bench.facts.reproduction import Reproduction
 
     changes: defaultdict[str, list[JsonObject]] = defaultdict(list)
-    for one, variation in Reproduction.to_try(Evaluations.of(to_frame([done.here]))):
+    for one, variation in Reproduction.to_try(Evaluations.of(to_frame([done.invocation]))):
         changes[one.job].append(variation.changes)
     return changes
 

@@ -35,6 +35,7 @@ _Verdict = Literal["reproduced", "compatible", "not reproduced", "not comparable
 _IMAGENET = 1000
 _TESTED = ("test", "val")  # splits that are the images which a training was tested on
 _OF_ALL = {1000: ("val", "v2", "sketch")}  # sets that have images of all classes, by the count of classes
+_SEVERAL = " and "  # between the causes of a try that changes several
 _EXACT = 5e-5  # half of the last digit that is published, of percents with two decimals
 
 
@@ -100,14 +101,22 @@ class Reproduction:
         if self.word != "not reproduced":
             return ""
         if self.causes:
-            how = "; ".join(
-                f"{t.cause}: {_said(t)}" for t in self.tries if t.cause in self.causes and t.reaches
-            )
+            nearest = [min(self._reaching(cause), key=self._gap) for cause in self.causes]
+            how = "; ".join(map(_said, nearest))
             only = "Explained by" if len(self.causes) == 1 else "Explained by any of these, which is open:"
             return f"{only} {', '.join(self.causes)} ({how})"
         if not self.tries:
             return "What explains it was not tried"
+        if len(self.tries) == 1:
+            return f"The only try, {self.tries[0].cause}, does not explain it with certainty"
         return f"None of {len(self.tries)} tries explains it with certainty"
+
+    def _reaching(self, cause: str) -> list[Try]:
+        return [t for t in self.tries if t.cause == cause and t.reaches]
+
+    def _gap(self, one: Try) -> float:
+        """Return how far a try is from the published accuracy."""
+        return abs(one.share.value - self.published.top1) if self.published else math.nan
 
     def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
@@ -146,19 +155,16 @@ class Reproduction:
 
     @classmethod
     def to_try(cls, every: Evaluations) -> list[tuple[Evaluation, Variation]]:
-        """Return what is to be tried of the evaluations whose published accuracy is not reproduced, and was not yet."""
+        """Return what is to be tried of the evaluations whose published accuracy is not reproduced."""
         wanted = []
         for one in cls.of_each(every):
             if one.word != "not reproduced" or one.published is None:
                 continue
             base = one.evaluation
-            done = [try_.transform for try_ in every.tries.get(base.id, ())]
             declared = base.detail.get("declared_transform")
             own = declared if isinstance(declared, Mapping) else None
-            for variation in Variation.to_try(base.transform, one.published.told, own):
-                whole = {**base.transform, **variation.changes}
-                if not any(Variation.between(whole, other)[0] == "" for other in done):
-                    wanted.append((base, variation))
+            tries = Variation.to_try(base.transform, one.published.told, own)
+            wanted += [(base, variation) for variation in tries]
         return wanted
 
 
@@ -338,9 +344,10 @@ def _label_order(base: Evaluation, published: _Published) -> Try | None:
 
 
 def _causes(base: Evaluation, published: _Published, tries: Sequence[Try]) -> tuple[str, ...]:
-    """Return what certainly brings the accuracy to the published one, the nearest first."""
+    """Return what certainly brings the accuracy to the published one, the nearest first; one thing before several."""
     toward = "higher" if base.top1.value < published.top1 else "lower"
     certain = [t for t in tries if t.reaches and t.effect.verdict == toward]
+    certain = [t for t in certain if _SEVERAL not in t.cause] or certain
     certain.sort(key=lambda t: abs(t.share.value - published.top1))
     return tuple(dict.fromkeys(t.cause for t in certain))
 

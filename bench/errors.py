@@ -15,6 +15,7 @@ Library code raises these; a failing job becomes a record with a status; only `b
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -147,9 +148,12 @@ def typed_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {text_of(error)}"
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of terminals, with which libraries paint their errors
+
+
 def reason(error: BaseException, most: int = 200) -> str:
     """Return an exception's type, and the first line of its text that says something, of so many characters at most."""
-    lines = (line.strip() for line in text_of(error).splitlines())
+    lines = (line.strip() for line in _COLOUR.sub("", text_of(error)).splitlines())
     return f"{type(error).__name__}: {next(filter(None, lines), '')[:most]}".removesuffix(": ")
 
 

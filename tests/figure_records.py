@@ -37,12 +37,16 @@ def listed(nets: Sequence[Net] = NETS) -> Iterator[Record]:
         yield record(job(net), net, [*counted(net), layer_list(net)])
 
 
-def ceiling(peak: float = 6e13, bandwidth: float = 2.6e12, precision: str = "fp32") -> Record:
+def ceiling(
+    peak: float = 6e13, bandwidth: float = 2.6e12, precision: str = "fp32", flags: Sequence[str] = ()
+) -> Record:
     """Return the record of a machine's ceilings."""
     settings = {"device": "cuda", "threads": 8, "precision": precision}
     asked = Job(task="ceiling", arch="ceiling", input_size=1, settings=settings)
     rates = (("matmul_rate", "MAC/s", peak), ("copy_bandwidth", "B/s", bandwidth))
-    seen = [Measurement(name=n, unit=u, better="higher", samples=(v,)) for n, u, v in rates]
+    seen = [
+        Measurement(name=n, unit=u, better="higher", samples=(v,), flags=tuple(flags)) for n, u, v in rates
+    ]
     return record(asked, None, seen)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Engine, Runnable, _calibration, _engines
+from bench.backends import BACKENDS, Backend, Engine, Runnable, _calibration, _engines, refusal
 from bench.backends._calibration import Calibration, calibration
 from bench.backends._engines import clipped_share, kinds_of, multiplies, refusal_on_cpu
 from bench.errors import UnsupportedError, install_tip
@@ -402,6 +402,33 @@ def test_onnx_of_int8_multiplies_integers() -> None:
     assert {"onnxruntime", "quantise_s", "session_s", "calibration"} <= set(runnable.detail)
     assert engine.clipped is not None
     assert max(engine.clipped().values()) < 0.05
+
+
+@needs("onnx", "onnxscript", "onnxruntime")
+def test_a_network_without_products_has_no_range_that_could_be_too_small() -> None:
+    job = job_of(backend="onnx", precision="int8")
+    with torch.inference_mode():
+        images = torch.randn(2, 3, 8, 8)
+        engine = BACKENDS.get("onnx").prepare(nn.Sequential(nn.Flatten()).eval(), images, job).engine
+    assert engine is not None
+    assert engine.clipped is not None
+    assert engine.clipped() == {}
+
+
+@pytest.mark.parametrize("why", [None, ValueError("\x1b[96mthe number 3\x1b[0m is no tensor")])
+def test_the_exporters_own_reason_is_told_and_without_colours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, why: Exception | None
+) -> None:
+    from bench.backends import _onnx_graph
+
+    def export(*args: Any, **options: Any) -> None:
+        raise RuntimeError("\x1b[96mstep 3/3\x1b[0m failed") from why
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        _onnx_graph.export(nn.ReLU(), torch.zeros(1), tmp_path / "model.onnx")
+    told = "RuntimeError: step 3/3 failed" if why is None else "ValueError: the number 3 is no tensor"
+    assert str(refusal("ONNX export", caught.value)) == f"ONNX export failed: {told}"
 
 
 @needs("onnx", "onnxscript", "onnxruntime")

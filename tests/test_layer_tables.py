@@ -120,6 +120,40 @@ def test_without_ceilings_nothing_is_said_to_bound_a_layer() -> None:
     assert {row[-1].text for row in shown.rows} == {"–"}
 
 
+def test_on_a_cpu_launching_alone_is_no_verdict_where_no_ceiling_was_measured() -> None:
+    (made,) = tables(*layer_records(NETS[0], device="cpu", threads=1))
+    launched = next(layer for layer in made.layers if layer.name == "stem")
+    assert launched.limits["launching"] > 0
+    assert {layer.bound for layer in made.layers} == {""}
+    document = forms.layer_times_document(made)
+    assert document.title.endswith("cpu, 1 thread")
+    assert any("What bounds a layer is not known" in note for note in document.notes)
+
+
+def test_ceilings_below_what_was_attained_are_in_doubt_and_so_are_disturbed_ones() -> None:
+    sound = table()
+    assert "above_roofline" not in sound.flags
+    assert sound.ceilings.doubts == ()
+    rate = sound.macs / sound.network.estimate
+    for share, flags in ((0.99, ("above_roofline",)), (1.01, ())):
+        disturbed = ceiling(peak=rate * share, bandwidth=1e12, flags=["contended"])
+        (made,) = tables(disturbed, *layer_records(NETS[0]))
+        assert made.utilisation == pytest.approx(1 / share)
+        assert tuple(flag for flag in made.flags if flag == "above_roofline") == flags
+        notes = forms.layer_times_document(made).notes
+        assert any(note.startswith("In doubt, of the machine's ceilings: contended: ") for note in notes)
+
+
+def test_what_is_computed_again_is_no_use_of_the_machine() -> None:
+    whole, again = table(), 10**7
+    (one,) = layer_records(NETS[0], processes=1)
+    one.measurements[1].detail["rows"][1].append(again)
+    (made,) = tables(ceiling(peak=1e11, bandwidth=1e10), one)
+    assert (made.macs, made.again_macs) == (whole.macs, again)
+    assert made.utilisation == pytest.approx((whole.macs - again) / made.network.estimate / 1e11)
+    assert any("10.0 MMAC of them again" in note for note in forms.layer_times_document(made).notes)
+
+
 def test_forms_hold_the_same_numbers_and_add_up() -> None:
     made = table()
     shown = forms.layer_times_document(made).table

@@ -15,6 +15,7 @@ from conftest import Bench, make_job, make_record
 from fake_card import FakeCard, FakeHost
 from fake_clock import FakeClock
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from bench.archs.naming import resolve
 from bench.cli.show import _Format, _print_times
@@ -182,6 +183,27 @@ def test_forwards_are_as_they_were_also_after_a_failure() -> None:
         network(torch.zeros(2, 5, 8, 8))
     assert network.second.__dict__["forward"] is own
     assert all("forward" not in m.__dict__ for m in network.modules() if m is not network.second)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_what_a_checkpoint_computes_again_is_told_apart_from_gradients(reentrant: bool) -> None:
+    class Checkpointed(Small):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x)
+            again = checkpoint(lambda y: self.second(y).relu(), x, use_reentrant=reentrant)
+            return self.head((again + x).flatten(1))  # type: ignore[no-any-return]
+
+    network, loss = Checkpointed(), torch.zeros(())
+
+    def forward() -> Tensor:
+        nonlocal loss
+        loss = network(IMAGES).sum()
+        return loss
+
+    calls = count_pass(Followed(network), Step(forward, lambda: loss.backward())).calls  # noqa: PLW0108
+    assert sum(call.again for call in calls.values()) == SECOND
+    gradients = FIRST + 2 * SECOND + 2 * HEAD
+    assert sum(call.backward.macs for call in calls.values()) == gradients + SECOND
 
 
 def test_counting_leaves_no_gradient_behind() -> None:

@@ -21,7 +21,7 @@ from bench.analysis.keys import CEILING, VARIANT
 from bench.analysis.roofline import ceilings_of
 from bench.io import JsonObject
 from bench.plan.task import INPUT
-from bench.records.flags import joined_flags
+from bench.records.flags import doubts, joined_flags
 from bench.records.store import Run, latest
 from bench.stats.comparisons import two_groups
 from bench.stats.effects import Effect
@@ -40,10 +40,17 @@ _NOISE = 2.0  # times the time of a call that does nothing, below which a layer 
 
 @dataclass(frozen=True, slots=True)
 class _Ceilings:
-    """What a machine reaches at best: MAC/s of matrix products, and B/s of copies; NaN where it was not measured."""
+    """What a machine reaches at best, and what puts that in doubt.
+
+    Attributes:
+        rate: MAC/s of matrix products; NaN where it was not measured.
+        bandwidth: B/s of copies, likewise.
+        doubts: about either.
+    """
 
     rate: float = math.nan
     bandwidth: float = math.nan
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,10 @@ class Layer:
 
     @property
     def bound(self) -> _Bound:
-        """What bounds it; empty where nothing is known to."""
-        known = {name: s for name, s in self.limits.items() if math.isfinite(s) and s > 0}
+        """What bounds it; empty where nothing is known to, as without the machine's ceilings."""
+        if any(map(math.isnan, self.limits.values())):  # the one that was not measured may be the longest
+            return ""
+        known = {name: s for name, s in self.limits.items() if s > 0}
         return max(known, key=known.__getitem__) if known else ""
 
     @property
@@ -122,6 +131,7 @@ class LayerTable:
         segments: a pass in order: place in `calls`, whether of the backward pass, and seconds.
         calls: name, class and place of the parent (or None) of all that is called.
         macs: of the whole.
+        again_macs: those of them that a backward pass computes again, as of checkpoints.
     """
 
     run: str
@@ -137,6 +147,7 @@ class LayerTable:
     segments: tuple[tuple[int, bool, float], ...]
     calls: tuple[tuple[str, str, int | None], ...]
     macs: int
+    again_macs: int = 0
 
     @property
     def explained(self) -> float:
@@ -150,8 +161,11 @@ class LayerTable:
 
     @property
     def utilisation(self) -> float:
-        """Multiply-accumulates of the whole a second, over the machine's rate of matrix products."""
-        return self.macs / self.network.estimate / self.ceilings.rate
+        """Multiply-accumulates of the whole a second, over the machine's rate of matrix products.
+
+        What a backward pass computes again is no use that is made of the machine.
+        """
+        return (self.macs - self.again_macs) / self.network.estimate / self.ceilings.rate
 
     def events(self) -> list[dict[str, object]]:
         """Return a pass as events of Chrome's trace format, for Perfetto: each call a slice inside its caller's.
@@ -279,7 +293,10 @@ _HOW = ("batch_size", *VARIANT)
 def _ceilings(first: JsonObject, machine: pd.DataFrame) -> _Ceilings:
     """Return the ceilings of a run's machine in the precision of a process, with as many threads."""
     peak, bandwidth = ceilings_of(pd.DataFrame([first])[CEILING], machine)
-    return _Ceilings(float(peak.iloc[0]), float(bandwidth.iloc[0]))
+    of_run = machine[(machine["run"] == first["run"]) & machine["measurement"].notna()]
+    flags = dict.fromkeys(flag for own in of_run["flags"] for flag in own)
+    found = float(peak.iloc[0]), float(bandwidth.iloc[0])
+    return _Ceilings(*found, () if all(map(math.isnan, found)) else doubts(flags))
 
 
 def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) -> LayerTable:
@@ -290,7 +307,7 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
     paths, found = _paths(rows), _ceilings(own, machine)
     timed = _Timed(rows, paths, processes, found, own["device"] == "cpu")
     layers = [timed.layer(members) for members in _members(rows, paths, depth)]
-    return LayerTable(
+    table = LayerTable(
         run=own["run"],
         arch=own["arch"],
         input_size=int(own["input_size"]),
@@ -304,7 +321,19 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
         segments=tuple((place, back, s) for place, back, s in first.detail.get("segments", ())),
         calls=tuple((row.name, row.type, row.parent) for row in rows),
         macs=sum(row.macs + row.backward_macs for row in rows),
+        again_macs=sum(row.again_macs for row in rows),
     )
+    return replace(table, flags=(*table.flags, _ABOVE)) if _is_above(table) else table
+
+
+_ABOVE = "above_roofline"
+_WINOGRAD = 2.25  # times fewer products than are counted, of a 3 x 3 convolution
+
+
+def _is_above(table: LayerTable) -> bool:
+    """Return whether more is multiplied in a second than the machine is said to be able to."""
+    computing = (layer.roofline_share for layer in table.layers if layer.bound == "compute")
+    return table.utilisation > 1 or any(share > _WINOGRAD for share in computing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +354,7 @@ class _Row:
     backward_macs: int
     backward_bytes: int
     backward_operators: int
+    again_macs: int = 0
     slow: bool = False  # takes long itself, whatever it does there: it waits, reads a file, counts in Python
 
     @property
@@ -441,10 +471,16 @@ class _Timed:
             parts = zip(self.processes, self._places(members), strict=True)
             launch_s = median([math.fsum(_host_s(process, places)) for process, places in parts])
         return {
-            "compute": sum(row.macs + row.backward_macs for row in inside) / self.ceilings.rate,
-            "memory": sum(row.bytes + row.backward_bytes for row in inside) / self.ceilings.bandwidth,
+            "compute": _least_s(sum(row.macs + row.backward_macs for row in inside), self.ceilings.rate),
+            "memory": _least_s(
+                sum(row.bytes + row.backward_bytes for row in inside), self.ceilings.bandwidth
+            ),
             "launching": launch_s,
         }
+
+
+def _least_s(amount: int, rate: float) -> float:
+    return amount / rate if amount else 0.0
 
 
 def _host_s(process: _Process, places: Sequence[int]) -> Iterator[float]:

@@ -47,4 +47,5 @@ def export(model: nn.Module, images: Tensor, file: Path) -> str:
             else:
                 return name
     assert failure is not None
-    raise failure
+    own = failure.__cause__  # what torch's exporter raises says which of its steps failed, and not why
+    raise own if isinstance(own, Exception) else failure

@@ -96,6 +96,8 @@ def clipped(content: bytes, images: Tensor) -> dict[str, float]:
     onnx, runtime = importlib.import_module("onnx"), importlib.import_module("onnxruntime")
     model = onnx.load_from_string(content)
     ranges = dict(_ranges(model.graph))
+    if not ranges:
+        return {}
     known = {output.name for output in model.graph.output} | {one.name for one in model.graph.input}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in ranges if name not in known)
     options = runtime.SessionOptions()

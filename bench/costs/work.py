@@ -8,7 +8,7 @@ the borders of the calls tell whose each is.
 Bytes are those of the tensors that an operator reads and of those that it writes, once each; what a cache saves, and
 what an operator reads twice, is not known here. Multiply-accumulates of a backward pass are those that its gradients
 need: of a convolution or linear layer as many as forward for the gradient of the weights, and again for that of the
-input, where they are asked for; what a kernel computes again is left out.
+input, where they are asked for; what a kernel computes again is left out, and what a network does (checkpoints) is in.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Call:
         input: shape of the first tensor that goes in.
         output: shape of the first tensor that comes out.
         forward: what it does.
-        backward: what the gradients need.
+        backward: what the gradients need, and what is computed again for them.
+        again: multiply-accumulates of that which are computed again, as of a checkpoint: a backward pass makes no
+            gradients of its own, so that they are those that it makes while gradients are recorded.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Call:
     output: tuple[int, ...] = ()
     forward: Work = field(default_factory=Work)
     backward: Work = field(default_factory=Work)
+    again: int = 0
 
 
 OUTSIDE: Key = (-1, 0)
@@ -189,8 +192,10 @@ class _Counting(TorchDispatchMode):
         if not (func.is_view or packet in _NO_WORK):
             call = self.calls[self.now]
             work = call.backward if self.is_backward else call.forward
+            macs = _macs(func, args, out)
             work.operators += 1
-            work.macs += _macs(func, args, out)
+            work.macs += macs
+            call.again += macs if self.is_backward and torch.is_grad_enabled() else 0
             work.bytes += sum(map(_bytes, _distinct((args, kwargs)))) + sum(map(_bytes, _distinct(out)))
         return out
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     *("name", "type", "depth", "parent", "leaf", "parameters", "input", "output"),
-    *("macs", "bytes", "operators", "backward_macs", "backward_bytes", "backward_operators"),
+    *("macs", "bytes", "operators", "backward_macs", "backward_bytes", "backward_operators", "again_macs"),
 )
 """Of a row in the detail of `layers_time`; `parent` is the place of a row, or None."""
 
@@ -181,7 +181,14 @@ def _detail(calls: dict[Key, Call], times: LayerTimes, training: bool) -> dict[s
 def _row(call: Call, places: dict[Key, int]) -> list[object]:
     parent = None if call.parent is None else places[call.parent]
     shown = [call.name, call.type, call.depth, parent, call.leaf, call.parameters]
-    return [*shown, list(call.input), list(call.output), *_numbers(call.forward), *_numbers(call.backward)]
+    return [
+        *shown,
+        list(call.input),
+        list(call.output),
+        *_numbers(call.forward),
+        *_numbers(call.backward),
+        call.again,
+    ]
 
 
 def _numbers(work: Work) -> list[int]:

@@ -67,6 +67,7 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
         "totals": {
             "forward_macs": forward,
             "backward_macs": backward,
+            "again_macs": sum(call.again for call in calls.values()),
             "optimizer_macs": sum(_UPDATE.values()) * trained,
             "trained_parameters": trained,
             "frozen_parameters": sum(p.numel() for p in model.parameters()) - trained,

@@ -102,7 +102,7 @@ def _title(table: LayerTable) -> str:
     """Return what was timed, and how."""
     how = [str(table.how[key]) for key in ("precision", "device")]
     if table.how["device"] == "cpu" and isinstance(table.how["threads"], float) and table.how["threads"] > 0:
-        how.append(f"{table.how['threads']:.0f} threads")
+        how.append(f"{table.how['threads']:.0f} thread{'s' * (table.how['threads'] > 1)}")
     how += [str(table.how["backend"])] if table.how["backend"] != _EAGER else []
     batch = f"batch {table.how['batch_size']:.0f} at {table.input_size} px"
     return f"{plain(table.arch)}: {_what(table)} layer by layer, {batch}, {', '.join(how)}"
@@ -140,12 +140,23 @@ def _notes(table: LayerTable) -> list[str]:
         parts = (f"{_BOUNDS[b]} {percent(s / table.network.estimate)}" for b, s in bounds.items() if s)
         lines.append(f"Of the time, in layers bounded by {', '.join(parts)}.")
     if math.isfinite(table.utilisation):
+        again = (
+            f", {show(table.again_macs, 'MAC')} of them again and left out here" if table.again_macs else ""
+        )
         lines.append(
-            f"{_what(table).capitalize()} does {show(table.macs, 'MAC')}, {percent(table.utilisation)} of what this "
-            f"machine's matrix products would do in its time ({show(table.ceilings.rate, 'MAC/s')}; copies "
+            f"{_what(table).capitalize()} does {show(table.macs, 'MAC')}{again}, {percent(table.utilisation)} of what "
+            f"this machine's matrix products would do in its time ({show(table.ceilings.rate, 'MAC/s')}; copies "
             f"{show(table.ceilings.bandwidth, 'B/s')}): model FLOPs utilisation."
         )
-    return lines + [f"In doubt: {flag}: {explain(flag)}." for flag in table.flags]
+    else:
+        lines.append(
+            "What bounds a layer is not known: this machine's ceilings were not measured in its precision with as many "
+            "threads (settings without the task's name, such as -s threads=1, hold for them too)."
+        )
+    lines += [f"In doubt: {flag}: {explain(flag)}." for flag in table.flags]
+    return lines + [
+        f"In doubt, of the machine's ceilings: {flag}: {explain(flag)}." for flag in table.ceilings.doubts
+    ]
 
 
 _BOUNDS = {"compute": "computing", "memory": "memory", "launching": "launching"}
@@ -169,8 +180,13 @@ def _json(table: LayerTable) -> dict[str, object]:
         "explained_share": table.explained,
         "between_s": table.between_s,
         "macs": table.macs,
+        "again_macs": table.again_macs,
         "utilisation": table.utilisation,
-        "ceilings": {"matmul_rate": table.ceilings.rate, "copy_bandwidth": table.ceilings.bandwidth},
+        "ceilings": {
+            "matmul_rate": table.ceilings.rate,
+            "copy_bandwidth": table.ceilings.bandwidth,
+            "flags": list(table.ceilings.doubts),
+        },
         "flags": list(table.flags),
         "layers": [_layer_json(layer, table) for layer in table.layers],
     }

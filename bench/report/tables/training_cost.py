@@ -60,10 +60,12 @@ def _notes(table: JsonObject) -> list[str]:
     """Return sentences about the whole: multiply-accumulates, and the forecast of memory with its parts."""
     totals, memory = table["totals"], table["memory"]
     step = sum(totals[f"{name}_macs"] for name in ("forward", "backward", "optimizer"))
-    frozen = totals["frozen_parameters"]
+    frozen, again = totals["frozen_parameters"], totals["again_macs"]
     lines = [
         f"A step does {show(step, 'MAC')}: {show(totals['forward_macs'], 'MAC')} forward, "
-        f"{show(totals['backward_macs'], 'MAC')} backward, {show(totals['optimizer_macs'], 'MAC')} of the optimiser"
+        f"{show(totals['backward_macs'], 'MAC')} backward"
+        + (f" (of which {show(again, 'MAC')} compute activations again)" if again else "")
+        + f", {show(totals['optimizer_macs'], 'MAC')} of the optimiser"
         + (f"; {show(frozen, '1')} parameters are frozen" if frozen else "")
         + "."
     ]

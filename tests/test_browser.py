@@ -353,6 +353,45 @@ def test_no_ball_is_cut_at_the_edge_of_its_chart(width: int, browser: Tab, tmp_p
     assert max(beyond) < 1  # px
 
 
+def test_names_in_charts_do_not_touch_each_other_however_wide_their_letters(
+    browser: Tab, tmp_path: Path
+) -> None:
+    page = tmp_path / "index.html"
+    wide = [
+        replace(net, name=f"mwmwmwmw_{net.name}_{i}", images_per_s=net.images_per_s * (1 + i / 4))
+        for net in by_name("resnet18", "vgg16")
+        for i in range(6)
+    ]
+    page.write_text(to_html(content_of(make_run(records(wide)))), encoding="utf-8")
+    browser.open(page)
+    names = browser.js("""[...document.querySelectorAll("#chart-scatter svg .label.mark, #chart-batch svg .label.mark")]
+        .map(name => name.getBoundingClientRect()).map(r => [r.left, r.top + 2, r.right, r.bottom - 2])""")
+    touching = [
+        (a, b) for i, a in enumerate(names) for b in names[:i]
+        if a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    ]  # fmt: skip
+    assert len(names) > 12
+    assert touching == []
+
+
+def test_a_phone_shows_all_of_the_table_of_budgets(browser: Tab, tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    nets = [replace(net, name=f"{net.name}_of_a_rather_long_name") for net in by_name("resnet18", "vgg16")]
+    page.write_text(to_html(content_of(make_run(records(nets)))), encoding="utf-8")
+    size = {"height": 844, "deviceScaleFactor": 1, "mobile": False}
+    browser.call("Emulation.setDeviceMetricsOverride", width=390, **size)
+    try:
+        browser.open(page)
+        beyond = browser.js("""[...document.querySelectorAll('[id^="table-picks"] :is(th, td)')]
+            .map(cell => cell.getBoundingClientRect().right - cell.closest(".scroll").getBoundingClientRect().right)""")
+        cut = browser.js("""[...document.querySelectorAll('[id^="table-picks"] :is(th, td, button)')]
+            .filter(cell => cell.scrollWidth > cell.clientWidth + 1).length""")
+    finally:
+        browser.call("Emulation.setDeviceMetricsOverride", width=1280, **size)
+    assert max(beyond) <= 0
+    assert cut == 0
+
+
 def test_a_race_says_at_each_mark_why_it_is_not_the_choice(browser: Tab, tmp_path: Path) -> None:
     file = tmp_path / "race.html"
     file.write_text(to_html(content_of_kind("race", tmp_path)), encoding="utf-8")

@@ -223,6 +223,20 @@ def test_without_a_word_all_are_listed():
     assert all(re.search(rf"^{re.escape(topic.name)} ", listed, re.MULTILINE) for topic in without_torch())
 
 
+def test_a_list_has_a_line_a_word_without_blanks_at_its_end():
+    kinds = explain().split("\n\n")
+    lines = [line for kind in kinds for line in kind.splitlines()]
+    assert not [line for line in lines if line != line.rstrip()]
+    assert max(map(len, lines)) < 350
+    for kind in kinds[:-1]:  # the last one is a sentence
+        names = [re.split(" {2,}", line)[0] for line in kind.splitlines()]
+        assert len(names) == len(set(names)), kind
+    (steps,) = [line for line in lines if line.startswith("step_time ")]
+    assert all(
+        q.about in steps for task in tasks().values() for q in task.quantities if q.name == "step_time"
+    )
+
+
 def test_exit_codes_are_explained():
     assert all(f"`{code}`" in explain("exit codes") for code in EXIT_CODES)
 

@@ -391,9 +391,10 @@ def test_what_no_result_says_is_asked_for(form: str, options: dict[str, str], me
     assert tip in str(caught.value.tip)
 
 
-def test_a_card_of_nothing_is_none() -> None:
+@pytest.mark.parametrize("form", ["model-card", "timm"])
+def test_a_card_or_a_table_of_nothing_is_none(form: str) -> None:
     with pytest.raises(BenchError, match="nothing is measured of any network in synthetic"):
-        EXPORTS.get("model-card").make(Results([make_run([], planned=[job(VGG16)])]))
+        EXPORTS.get(form).make(Results([make_run([], planned=[job(VGG16)])]))
 
 
 def test_evaluations_on_several_data_sets_are_no_single_leaderboard(tmp_path: Path) -> None:

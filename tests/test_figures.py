@@ -304,6 +304,25 @@ def test_throughput_by_batch_needs_two_batches() -> None:
     assert drawn("throughput_batch", make_run(seen[:1])) is None
 
 
+def test_a_network_far_from_all_others_has_a_panel_of_its_own() -> None:
+    rng = random.Random(0)
+    rates = [1_000_000.0, 9_000.0, 5_000.0, *(900.0 - 10 * i for i in range(10))]
+    nets = [
+        replace(NETS[1], name=f"n{i}", family=f"f{i}", images_per_s=rate, latency_ms=1000 / rate)
+        for i, rate in enumerate(rates)
+    ]
+    seen = [
+        record(job(net, "infer", **speed(batch_size=b)), net, stepped(net, b, rng))
+        for net in nets
+        for b in (1, 8)
+    ]
+    figure = drawn("throughput_batch", make_run(seen))
+    assert figure is not None
+    panels = {axes.get_title("left").split(" ")[0]: len(axes.lines) for axes in figure.axes}
+    assert [len(axes.lines) for axes in figure.axes] == [1, 6, 6]  # of twelve, two panels of six
+    assert list(panels) == ["n0", "others"]
+
+
 def test_many_ways_of_running_are_reduced_to_the_commonest() -> None:
     rng = random.Random(0)
     ways = [{"precision": p, "threads": t} for p in ("fp32", "bf16", "fp16") for t in range(1, 8)]

@@ -190,6 +190,27 @@ def test_an_export_from_python_loses_no_file_and_says_what_is_not_there(stored: 
         bench.diff("results/cpu-reference", "results/cpu-reference", quantities=["none"])
 
 
+def test_a_frame_that_is_no_more_one_of_measurements_is_told_what_it_lacks(stored: Path) -> None:
+    frame = bench.load("results/cpu-reference")
+    part, renamed = frame[["arch", "measurement", "value"]], frame.rename(columns={"arch": "net"})
+    for table, lacks in ((part, "run"), (renamed, "arch")):
+        with pytest.raises(bench.BenchError, match=f"has no column {lacks}"):
+            _ = table.comparison
+        with pytest.raises(bench.BenchError, match=f"has no column {lacks}"):
+            bench.figure("macs_accuracy", table)
+        assert "arch" in repr(part)
+    with pytest.raises(bench.BenchError, match="is of type list"):
+        bench.figure("macs_accuracy", [frame])  # type: ignore[arg-type]
+
+
+def test_a_run_that_is_given_by_its_name_alone_or_not_at_all_is_asked_for(stored: Path) -> None:
+    with pytest.raises(bench.BenchError, match="no run in cpu-reference") as caught:
+        bench.load("cpu-reference")
+    assert caught.value.tip == "a run of that name is in results/cpu-reference"
+    with pytest.raises(bench.BenchError, match="no run was given"):
+        bench.load()
+
+
 @pytest.mark.usefixtures("inline_jobs")
 @pytest.mark.parametrize(
     "name", ["bench", "env", "jobs", "list_units", "run", "show", "training_cost", "verify", "write_report"]

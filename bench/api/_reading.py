@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.errors import StoreError
 from bench.records.machines import by_machine
 from bench.records.store import read_run
 
@@ -28,7 +29,7 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
         where: conditions on jobs or networks, as of `bench report`, such as ``"family == 'resnet'"``.
 
     Raises:
-        StoreError: for a folder that is no run.
+        StoreError: for a folder that is no run, or for none at all.
         BenchError: for a condition that cannot be read, or a column that is not there.
 
     Example:
@@ -43,6 +44,8 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
     from bench.analysis.frame import to_frame
     from bench.report.notebook import Records
 
+    if not paths:
+        raise StoreError("no run was given to load", 'give folders of runs: bench.load("results/smoke")')
     conditions = [where] if isinstance(where, str) else where
     runs = [read_run(p) for p in paths]
     for run in runs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -30,11 +31,13 @@ class _Lasting:
     Args:
         stream: what is written to.
         needed: whether any other failure, such as a full disk, is one; of progress it is none.
+        padded: whether lines may end in blanks, as those of tables do.
     """
 
-    def __init__(self, stream: IO[str], *, needed: bool) -> None:
+    def __init__(self, stream: IO[str], *, needed: bool, padded: bool) -> None:
         self._stream = stream
         self._needed = needed
+        self._padded = padded
         self._held: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -49,6 +52,8 @@ class _Lasting:
         """Write what is held, or nothing where nobody reads it."""
         text = "".join(self._held)
         self._held.clear()
+        if not self._padded:
+            text = _PADDING.sub("", text)
         for piece in [*_pieces(text)] or [""]:
             self._put(piece)
 
@@ -61,6 +66,9 @@ class _Lasting:
                 raise
             with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
                 os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+_PADDING = re.compile(r" +(?=\n)")
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -76,22 +84,22 @@ def _pieces(text: str) -> Iterator[str]:
         yield piece
 
 
-def _lasting(stream: IO[str], *, needed: bool) -> IO[str]:
-    return cast("IO[str]", _Lasting(stream, needed=needed))
+def _lasting(stream: IO[str], *, needed: bool, padded: bool = True) -> IO[str]:
+    return cast("IO[str]", _Lasting(stream, needed=needed, padded=padded))
 
 
 def stdout() -> Console:
     """Return a console for results."""
     from bench.cli._console import console
 
-    return console(_lasting(sys.stdout, needed=True))
+    return console(_lasting(sys.stdout, needed=True, padded=sys.stdout.isatty()))
 
 
 def stderr() -> Console:
     """Return a console for progress and errors."""
     from bench.cli._console import console
 
-    return console(_lasting(sys.stderr, needed=False), highlight=False)
+    return console(_lasting(sys.stderr, needed=False, padded=sys.stderr.isatty()), highlight=False)
 
 
 def print_json(value: object, **many: Iterable[bytes]) -> None:

@@ -76,9 +76,12 @@ def _list(known: Sequence[Topic]) -> None:
         )
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
+        said: dict[str, list[str]] = {}  # by word: one such as `step_time` is of several tasks
         for each in known:
             if each.kind == kind:
-                table.add_row(Text(each.name), Text(each.about))
+                said.setdefault(each.name, []).append(each.about.partition(". ")[0])
+        for name, abouts in said.items():
+            table.add_row(Text(name), Text("; or ".join(dict.fromkeys(abouts))))
         console.print(table)
         console.print()
     console.print("Networks, data sets and backends are explained too: `bench list` has their names.")

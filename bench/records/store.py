@@ -131,6 +131,8 @@ def _no_run(path: Path) -> StoreError:
     )
     close = nearest(path.name, siblings) or sorted(siblings)[:6]
     tip = f"runs there: {', '.join(close)}" if close else "measure one first: bench run --config smoke"
+    if (path.parent / "results" / path.name / RECORDS).is_file():
+        tip = f"a run of that name is in {path.parent / 'results' / path.name}"
     return StoreError(f"no run in {path}: it has neither {RECORDS} nor {INFO}", tip)
 
 

@@ -86,7 +86,12 @@ class Records(_Shown):
 
     @property
     def comparison(self) -> Comparison:
-        """The frame that a report's table shows: one row a network and way of running it."""
+        """The frame that a report's table shows: one row a network and way of running it.
+
+        Raises:
+            ConfigError: where columns of the measurements are missing.
+        """
+        _demand_columns(self, "a comparison is made")
         return Comparison(typed(compare_table(untyped(self)), Comparison._frame))
 
     def _view(self) -> tuple[pd.DataFrame, str]:
@@ -97,6 +102,17 @@ class Records(_Shown):
 def _lacking(table: pd.DataFrame, name: str) -> list[str]:
     """Return the columns of a frame that a table lacks."""
     return [e.column for e in FRAMES[name] if e.column not in table and e.column != "value"]
+
+
+def _demand_columns(frame: object, what: str) -> None:
+    """Raise ConfigError where a frame is none of measurements."""
+    if not isinstance(frame, pd.DataFrame):
+        raise ConfigError(f"{what} of measurements, and this is of type {type(frame).__name__}", _GIVE)
+    if lacking := _lacking(frame, Records._frame):
+        raise ConfigError(f"{what} of measurements, and this frame has no column {lacking[0]}", _GIVE)
+
+
+_GIVE = "take bench.load(...), or rows of it with all their columns: frame[frame.family == 'resnet']"
 
 
 def draw(name: str, frame: pd.DataFrame, style: Mapping[str, object] | None = None) -> Figure | None:
@@ -116,11 +132,7 @@ def draw(name: str, frame: pd.DataFrame, style: Mapping[str, object] | None = No
     from bench.report.figures._style import styled
 
     figure = FIGURES.get(name)
-    if lacking := _lacking(frame, Records._frame):
-        raise ConfigError(
-            f"a figure is drawn of measurements, and this frame has no column {lacking[0]}",
-            "give bench.load(...), or rows of it: frame[frame.family == 'resnet']",
-        )
+    _demand_columns(frame, "a figure is drawn")
     rows = untyped(frame)
     table = compare_table(rows)
     with styled(style):

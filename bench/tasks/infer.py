@@ -21,7 +21,7 @@ _QUANTITIES = (
         "Latency, batch 1",
         "image",
         marked=True,
-        about="time of a call with one image that is waited for",
+        about="time of a call that is waited for; tables have that of one image",
     ),
     Quantity(
         "step_time",

@@ -23,7 +23,7 @@ _QUANTITIES = (
         "latency",
         "s",
         "lower",
-        about="time of a call with one image, interleaved with calls of the other networks",
+        about="time of a call that is waited for, interleaved with calls of the other networks",
     ),
     Quantity(
         "step_time",

@@ -32,6 +32,10 @@ _COMPILED = {"eager": "", "compiled": "-dynamo"}
 def _speeds(results: Results) -> str:
     """Return `_timm_csv`, and say what its columns do not."""
     table = results.table
+    if _timm_frame(table).empty:
+        raise ConfigError(
+            f"nothing is measured of any network in {results.names}", "bench run NET measures one"
+        )
     if lost := _variants(table):
         results.remark(f"timm's columns do not tell apart rows that differ in {', '.join(lost)}: see --where")
     elif name := _file_name(results.runs, table):

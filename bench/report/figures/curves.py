@@ -72,11 +72,12 @@ class _Curve:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Curves that share their axes, and a title; `setup` makes the axes of a panel."""
+    """Curves that share their axes, and a title; `setup` makes the axes of a panel, `fitted` ones to its own curves."""
 
     title: str
     curves: Sequence[_Curve]
     setup: Callable[[Axes], None]
+    fitted: bool = False
 
 
 _Panel = tuple[_Group, str, list[_Curve]]
@@ -261,7 +262,8 @@ _APART = 1.4  # times the tick before, so that their texts are apart
     title="Throughput by batch size",
     caption="Forward passes without synchronisation between them; bands are the 95 % interval, over processes where "
     "there are several. Where a curve is flat, a larger batch buys nothing. Where there are many networks, each family "
-    "has a panel as high as its own curves reach, with the others grey behind it.",
+    "has a panel as high as its own curves reach, with the others grey behind it; families of one network share theirs "
+    "with those about as fast.",
     needs="infer jobs of one network at two batch sizes or more",
     place=50,
     charted=True,
@@ -276,7 +278,7 @@ def _throughput_batch(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None
         if len(shown[WAY].drop_duplicates()) > _MANY:
             title, shown = _commonest(name, shown)
         curves = [_rates(one) for _, one in shown.groupby(WAY, dropna=False, sort=False)]
-        parts += _split(_Group(title, curves, _rate_axes(curves)))
+        parts += _split(_Group(title, curves, _rate_axes(curves), fitted=True))
     return _draw(parts, table, _failed_batches(frame, rows))
 
 
@@ -342,12 +344,34 @@ def _split(group: _Group, ranking: Sequence[str] = ()) -> list[_Panel]:
         return [(group, group.title, curves)] if curves else []
     sizes = Counter(c.family for c in curves)
     alone = [c for c in curves if sizes[c.family] == 1]
-    shared = [alone[i : i + _ONE_PANEL] for i in range(0, len(alone), _ONE_PANEL)]
+    near = _near(alone) if group.fitted else [alone]
+    shared = [part for some in near for part in _evenly(some)]
     families = [[c for c in curves if c.family == f] for f, size in sizes.items() if size > 1]
     return [
         *((group, f"{one[0].family} · {group.title}", one) for one in families),
-        *((group, f"others · {group.title}", some) for some in shared),
+        *((group, f"{'others' if some[1:] else some[0].label} · {group.title}", some) for some in shared),
     ]
+
+
+def _evenly(curves: Sequence[_Curve]) -> Iterator[list[_Curve]]:
+    """Yield curves in as few panels as hold them, of about equal size."""
+    count = math.ceil(len(curves) / _ONE_PANEL)
+    for panel in range(count):
+        yield list(curves[panel * len(curves) // count : (panel + 1) * len(curves) // count])
+
+
+_FAR = 10  # times as high: between two such curves a panel would be blank
+
+
+def _near(curves: Sequence[_Curve]) -> list[list[_Curve]]:
+    """Return curves by where they end, the highest first, parted where the next one is far below."""
+    parts: list[list[_Curve]] = []
+    for curve in sorted(curves, key=lambda c: -c.y[-1]):
+        if parts and parts[-1][-1].y[-1] < _FAR * curve.y[-1]:
+            parts[-1].append(curve)
+        else:
+            parts.append([curve])
+    return parts
 
 
 def _first_of_families(curves: Sequence[_Curve], ranking: Sequence[str]) -> list[_Curve]:

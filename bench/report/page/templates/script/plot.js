@@ -16,6 +16,11 @@ const brief = (text, most) => {
   const letters = [...name], room = most - [...rest].length, head = Math.floor(room / 3);
   return (letters.length > room ? letters.slice(0, head).join("") + "…" + letters.slice(1 + head - room).join("") : name) + rest;
 };
+const pen = document.createElement("canvas").getContext("2d"), face = getComputedStyle(document.body).fontFamily;
+const widthOf = (text, bold) => { // of a name in a chart, with the rim around it
+  pen.font = `${bold ? 700 : 400} 11px ${face}`;
+  return pen.measureText(text).width + 3;
+};
 const longest = width => Math.min(26, Math.floor(width / 24)); // letters of a name at the end of a line
 const path = (points, close) => "M" + points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L") + (close ? "Z" : "");
 
@@ -33,8 +38,8 @@ function plot(host, content, height = 380) {
   function render() {
     const shownNow = content();
     const width = Math.max(300, host.clientWidth || 640);
-    const named = Math.max(0, ...shownNow.lines.map(line => [...brief(line.label, longest(width))].length));
-    const box = { left: 60, right: width - (named ? 26 + 6.2 * named : 14), top: 14, bottom: height - 46 };
+    const named = Math.max(0, ...shownNow.lines.map(line => widthOf(brief(line.label, longest(width)), isOwn(line))));
+    const box = { left: 60, right: width - (named ? 22 + named : 14), top: 14, bottom: height - 46 };
     image.setAttribute("viewBox", `0 0 ${width} ${height}`);
     image.setAttribute("aria-label", `${shownNow.title}: ${titled(shownNow.y)} over ${titled(shownNow.x)}. Arrow keys read the marks.`);
     const flat = shownNow.lines.flatMap(l => l.points), rules = shownNow.rules ?? [];
@@ -132,7 +137,7 @@ function plot(host, content, height = 380) {
       taken.every(([e, f, g, h]) => c < e || a > g || d < f || b > h);
     for (const mark of ownFirst(named)) {
       const text = brief(mark.label, 28);
-      const [w, h, away] = [(isOwn(mark) ? 7.2 : 6.1) * [...text].length + 2, 12, mark.r + 3];
+      const [w, h, away] = [widthOf(text, isOwn(mark)), 12, mark.r + 3];
       const ends = mark.bars.flatMap(bar => bar.map(([x]) => x));
       const spots = [[mark.px + away, mark.py - 6], [mark.px - away - w, mark.py - 6], [mark.px - w / 2, mark.py - away - 11], [mark.px - w / 2, mark.py + away - 1],
         [Math.max(mark.px, ...ends) + 5, mark.py - 6], [Math.min(mark.px, ...ends) - 5 - w, mark.py - 6],

@@ -51,6 +51,31 @@ def test_the_forecast_is_what_is_counted_of_a_real_step(arch: str, size: int, ba
     assert made.process > made.peak
 
 
+class Biased(nn.Module):
+    """Attention with a bias that is learnt, as of relative positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 16, 4, 4)
+        self.bias = nn.Parameter(torch.zeros(2, 16, 16))
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2).unflatten(2, (2, 8)).transpose(1, 2)
+        x = F.scaled_dot_product_attention(x, x, x, attn_mask=self.bias)
+        return self.head(x.transpose(1, 2).flatten(2).mean(1))  # type: ignore[no-any-return]
+
+
+def test_attention_with_a_bias_that_is_learnt_is_forecast_as_it_runs() -> None:
+    arch = replace(resolve("lenet5"), builder=lambda **_: Biased())
+    made = training_table(arch, 2, None, {"in_channels": 3, "input_size": 16})["memory"]
+    job = make_job(task="train_step", arch="lenet5", num_classes=10)
+    step = training_step(Biased().train(), torch.zeros(2, 3, 16, 16), job)
+    step()
+    assert step.held is not None
+    assert made["peak"] == pytest.approx(tensor_memory(step, step.held()).samples[0], rel=0.01)
+
+
 def test_a_step_costs_as_much_again_for_each_gradient() -> None:
     made = training_table(resolve("lenet5"), 4, None, {})
     rows = {row["name"]: row for row in made["layers"]}

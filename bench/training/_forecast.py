@@ -195,7 +195,9 @@ def _fuses(given: Mapping[str, Any]) -> bool:
     """Return whether the CPU has a fused kernel for such attention."""
     query, key, value = (given[name] for name in _ARGUMENTS[:3])
     alike = query.dim() == key.dim() == value.dim() == 4 and query.shape[-1] == value.shape[-1]
-    return query.is_meta and alike and not given.get("dropout_p") and not given.get("enable_gqa")
+    mask = given.get("attn_mask")
+    learnt = isinstance(mask, Tensor) and mask.requires_grad  # of which no fused kernel has a gradient
+    return query.is_meta and alike and not (learnt or given.get("dropout_p") or given.get("enable_gqa"))
 
 
 def _fused(given: Mapping[str, Any]) -> Tensor:

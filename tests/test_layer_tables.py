@@ -16,6 +16,7 @@ from figure_records import LAYERS, ceiling, layer_records
 from make_records import NETS, make_run
 
 from bench.analysis.frame import to_frame
+from bench.analysis.layer_differences import layer_differences
 from bench.analysis.layers import Layer, LayerTable
 from bench.report.tables import layer_times as forms
 from reports import drawn_each
@@ -171,7 +172,7 @@ def test_forms_hold_the_same_numbers_and_add_up() -> None:
 
 def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
     slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
-    first, *others = slow.differences(fast)
+    first, *others = layer_differences(slow, fast)
     assert first.of is not None
     assert first.of.name == "head"
     assert first.effect.estimate == pytest.approx(0.5e-3 * 1.02)
@@ -188,7 +189,7 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
 
 def test_of_one_process_no_layer_is_certain() -> None:
     slow, fast = tables(*layer_records(NETS[0], 1, slower=1.5), *layer_records(NETS[1], 1))
-    assert not any(d.certain for d in slow.differences(fast))
+    assert not any(d.certain for d in layer_differences(slow, fast))
     assert "No layer differs for certain" in forms.differences_document(slow, fast).notes[1]
 
 
@@ -212,7 +213,7 @@ def test_layers_are_aligned_around_those_that_are_in_one_alone(
         with_layers(made, *(replace(made.layers[0], name=f"{side}{x}", type=x) for x in text))
         for side, text in (("l", left), ("r", right))
     )
-    found = {(d.of and d.of.type, d.against and d.against.type) for d in of.differences(against)}
+    found = {(d.of and d.of.type, d.against and d.against.type) for d in layer_differences(of, against)}
     assert found == pairs
 
 

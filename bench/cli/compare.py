@@ -77,7 +77,7 @@ def compare(
 
     Exit codes: 0 all measured, 1 some jobs failed, 2 usage, 130 cancelled.
     """
-    from bench.analysis.layers import LayerTable
+    from bench.analysis.layer_differences import compared_layers
     from bench.analysis.versus import Ratio
     from bench.api import compare as compare_networks
     from bench.cli._measuring import finish, measure, write_page
@@ -99,7 +99,7 @@ def compare(
         report=True,
     )
     rows = Ratio.in_run(done.here)
-    pairs = LayerTable.pairs_in(done.here) if layers else []
+    pairs = compared_layers(done.here) if layers else []
     if as_json:
         of_layers = [one for pair in pairs for one in differences_json(*pair)]
         ratios = [row.to_json() for row in rows]

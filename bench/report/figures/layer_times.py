@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.layers import Difference, Layer, LayerTable
+from bench.analysis.layer_differences import Difference, layer_differences
+from bench.analysis.layers import Layer, LayerTable
 from bench.report.figures import figure
 from bench.report.figures._labels import Point, place_labels
 from bench.report.figures._shared import grid, not_drawn
@@ -222,7 +223,7 @@ def _pairs(tables: Sequence[LayerTable]) -> Iterator[tuple[LayerTable, LayerTabl
 
 
 def _side_by_side(axes: Axes, of: LayerTable, against: LayerTable) -> None:
-    every = of.differences(against)
+    every = layer_differences(of, against)
     shown = every[:_MOST_LAYERS]
     for place, difference in enumerate(shown):
         effect = difference.effect

@@ -7,7 +7,8 @@ import io
 import math
 from collections.abc import Sequence
 
-from bench.analysis.layers import Difference, Layer, LayerTable
+from bench.analysis.layer_differences import Difference, layer_differences
+from bench.analysis.layers import Layer, LayerTable
 from bench.io import finite_json
 from bench.records.flags import explain
 from bench.report.document import Document
@@ -278,7 +279,7 @@ def differences_document(of: LayerTable, against: LayerTable) -> Document:
 
 def _differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) -> View:
     """Return a row a layer that makes the difference, those that are certain first, and the two wholes last."""
-    differences = of.differences(against)
+    differences = layer_differences(of, against)
     shown = sorted(differences, key=lambda d: (not d.certain, -abs(d.effect.estimate)))[:most]
     scale = Scale.of(max(of.network.estimate, against.network.estimate) / 10, "s")
     names = [plain(table.arch) for table in (of, against)]
@@ -315,7 +316,7 @@ def _signed(value: float) -> str:
 
 def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     """Return sentences: where the difference of two networks is, and how sure that is."""
-    differences = of.differences(against)
+    differences = layer_differences(of, against)
     gap = of.network.estimate - against.network.estimate
     certain = sorted((d for d in differences if d.certain), key=lambda d: -abs(d.effect.estimate))
     names = [plain(table.arch) for table in (of, against)]
@@ -347,7 +348,7 @@ def _sign_show(seconds: float) -> str:
 
 def differences_json(of: LayerTable, against: LayerTable) -> list[dict[str, object]]:
     """Return plain values, one a layer; what is not a number is None."""
-    return [_difference_json(d, of.arch, against.arch) for d in of.differences(against)]
+    return [_difference_json(d, of.arch, against.arch) for d in layer_differences(of, against)]
 
 
 def _difference_json(difference: Difference, arch: str, baseline: str) -> dict[str, object]:

@@ -1,0 +1,101 @@
+"""Which layers make the difference between the times of two networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.analysis.frame import to_frame
+from bench.analysis.layers import Layer, LayerTable
+from bench.records.store import Run, latest
+from bench.stats.comparisons import two_groups
+from bench.stats.effects import Effect
+from bench.stats.verdicts import corrected
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A layer of a network and the one of another that stands in its place; None where there is none.
+
+    `effect` is the time of the first less that of the second, in s, with its p corrected for the number of layers.
+    """
+
+    of: Layer | None
+    against: Layer | None
+    effect: Effect
+
+    @property
+    def certain(self) -> bool:
+        """Whether the whole interval lies on one side of nothing, and the corrected p is at most 0.05."""
+        return self.effect.p <= 0.05 and (self.effect.low > 0 or self.effect.high < 0)
+
+
+def layer_differences(of: LayerTable, against: LayerTable) -> list[Difference]:
+    """Return the layers of two networks side by side, those that differ most in time first.
+
+    Layers are told to be each other's by aligning the two sequences of calls: by class, shape, work and name.
+    """
+    pairs = list(_aligned(of.layers, against.layers))
+    effects = corrected(
+        [_effect(*pair, len(of.layers[0].times), len(against.layers[0].times)) for pair in pairs]
+    )
+    differences = [Difference(*pair, effect) for pair, effect in zip(pairs, effects, strict=True)]
+    return sorted(differences, key=lambda d: -abs(d.effect.estimate))
+
+
+def compared_layers(run: Run) -> list[tuple[LayerTable, LayerTable]]:
+    """Return the first network of a comparison beside each of its baselines whose layers were timed alike."""
+    timed = [r for r in latest(run.records).values() if r.job.task == "versus"]
+    if not timed:
+        return []
+    settings = timed[-1].job.settings.content
+    networks = {one["label"]: one["arch"] for one in settings["networks"]}
+    tables = {table.arch: table for table in LayerTable.in_frame(to_frame([run]))}
+    first, *others = (tables.get(networks[label]) for label in settings["labels"])
+    return [] if first is None else [(first, other) for other in others if other is not None]
+
+
+def _effect(a: Layer | None, b: Layer | None, n: int, m: int) -> Effect:
+    """Return the difference of two layers' times over processes, or the whole time of one that has no partner."""
+    times = a.times if a else (0.0,) * n, b.times if b else (0.0,) * m
+    return two_groups(*times, unit="processes")
+
+
+_GAP = -1.0
+_ALIKE = 4.0
+
+
+def _likeness(a: Layer, b: Layer) -> float:
+    """Return how much two layers seem to be the same one of two networks; below two gaps where they are not."""
+    same = (a.type == b.type, a.name == b.name, a.output[1:] == b.output[1:], a.macs == b.macs)
+    if a.kind != b.kind or not (
+        same[0] or all(same[1:])
+    ):  # of another class, only what stands in the same place
+        return -math.inf
+    return _ALIKE * sum(same) / len(same)
+
+
+def _aligned(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[tuple[Layer | None, Layer | None]]:
+    """Yield the layers of two sequences in pairs, in order, by the alignment with the highest sum of likenesses.
+
+    Source: Needleman and Wunsch, Journal of Molecular Biology 48, 1970.
+    """
+    scores = [[_GAP * (i + j) for j in range(len(second) + 1)] for i in range(len(first) + 1)]
+    for i, a in enumerate(first, start=1):
+        for j, b in enumerate(second, start=1):
+            pair = scores[i - 1][j - 1] + _likeness(a, b)
+            scores[i][j] = max(pair, scores[i - 1][j] + _GAP, scores[i][j - 1] + _GAP)
+    i, j = len(first), len(second)
+    pairs: list[tuple[Layer | None, Layer | None]] = []
+    while i or j:
+        if i and j and scores[i][j] == scores[i - 1][j - 1] + _likeness(first[i - 1], second[j - 1]):
+            i, j = i - 1, j - 1
+            pairs.append((first[i], second[j]))
+        elif i and scores[i][j] == scores[i - 1][j] + _GAP:
+            i -= 1
+            pairs.append((first[i], None))
+        else:
+            j -= 1
+            pairs.append((None, second[j]))
+    yield from reversed(pairs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import resource
 import signal
 import time
 import warnings
@@ -58,6 +59,9 @@ CHANGES: dict[str, Callable[[], object]] = {
     "gradients": lambda: torch.set_grad_enabled(False),
     "folder": lambda: os.chdir(Path.cwd().parent),
     "rights": lambda: os.umask(0o777),
+    "limits": lambda: resource.setrlimit(
+        resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    ),
     "masked_signals": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1}),
     "variables": lambda: os.environ.update(OMP_NUM_THREADS="7"),
     "warnings": lambda: warnings.filterwarnings("ignore"),
@@ -175,3 +179,19 @@ def test_inference_mode_is_left_without_gradients(by_the_file: bool) -> None:
         restore(before)
         assert not torch.is_grad_enabled()
     assert torch.is_grad_enabled()
+
+
+def test_a_limit_that_nobody_may_lift_leaves_the_most_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {resource.RLIMIT_NOFILE: (3, 100)}
+
+    def set_limit(limit: int, pair: tuple[int, int]) -> None:
+        if pair[1] > state[limit][1]:
+            raise ValueError("not allowed to raise maximum limit")
+        state[limit] = pair
+
+    monkeypatch.setattr(resource, "getrlimit", state.__getitem__)
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    _CONDITIONS["limits"].write({resource.RLIMIT_NOFILE: (1024, 4096)})
+    assert state == {resource.RLIMIT_NOFILE: (100, 100)}
+    _CONDITIONS["limits"].write({resource.RLIMIT_NOFILE: (50, 100)})
+    assert state == {resource.RLIMIT_NOFILE: (50, 100)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.keys import SHAPE
+from bench.analysis.keys import SHAPE, keys_of
 from bench.plan.task import summarised
 
 COUNTS = tuple(quantity.name for _, _, quantity in summarised("shape"))
@@ -23,8 +24,13 @@ def counts_of(frame: pd.DataFrame, names: Sequence[str] = COUNTS) -> pd.DataFram
     What a run has not counted is taken from another run of the same network and shape, where all agree. Networks in
     files are left alone: another run may have met another version.
     """
-    counted = wide(frame[frame["measurement"].isin(names)], SHAPE, names)
-    table = frame[SHAPE].drop_duplicates().merge(counted, on=SHAPE, how="left")
+    rows = frame[frame["measurement"].isin(names)]
+    counts = zip(keys_of(rows, SHAPE), rows["measurement"], strict=True)
+    counted = dict(zip(counts, rows["median"].tolist(), strict=True))  # of several the last
+    table = frame[SHAPE].drop_duplicates(ignore_index=True)
+    keys = keys_of(table, SHAPE)
+    for name in names:
+        table[name] = np.array([counted.get((key, name), math.nan) for key in keys], dtype=float)
     if table["run"].nunique() < 2:  # there is no other run to take a count from
         return table
     own = ~table["network"].str.contains(_USERS, regex=True)

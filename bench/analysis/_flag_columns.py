@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
 from bench.analysis.flags import flags_text
-from bench.analysis.keys import SHAPE, WAY
+from bench.analysis.keys import SHAPE, WAY, keys_of
 from bench.plan.task import Quantity, summarised
 
 
@@ -57,15 +57,6 @@ def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
         return [""] * len(table)
     texts = [flags_text([flags]) for flags in rows["flags"]]
     flags = dict(
-        zip(_keys(rows, source.keys), texts, strict=True)
+        zip(keys_of(rows, source.keys), texts, strict=True)
     )  # of equal keys the last, as the number is
-    return [flags.get(key, "") for key in _keys(table, source.columns)]
-
-
-def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[object, ...]]:
-    return zip(*(_plain(rows[column]) for column in columns), strict=True)
-
-
-def _plain(values: pd.Series) -> list[object]:
-    """Return values that equal each other where both are missing."""
-    return [None if pd.isna(value) else value for value in values.tolist()]
+    return [flags.get(key, "") for key in keys_of(table, source.columns)]

@@ -52,6 +52,8 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     for row in doubted(rows)[_NEEDED].to_dict("records"):
         trainings[row["run"], row["series"]].append(row)
     table = pd.DataFrame([_row(rows) for rows in trainings.values()], columns=list(_COLUMNS))
+    if table.empty:
+        return table
     conditions = table.groupby(list(TAUGHT), dropna=False)
     table["shared"] = conditions["network"].transform("nunique")
     places = {name: place for place, name in enumerate(sorted(set(table["network"]), key=natural))}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.analysis.accuracy import accuracy_table
 from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Row, flags_text
 from bench.analysis.frame import PENDING, UNREADABLE
-from bench.analysis.keys import SHAPE, VARIANT, WAY
+from bench.analysis.keys import SHAPE, VARIANT, WAY, keys_of, plain
 from bench.analysis.plausibility import doubted
 from bench.analysis.replicates import percentile_table, pooled
 from bench.analysis.roofline import add_roofline
@@ -90,61 +91,56 @@ def _only_trained(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _speeds(frame: pd.DataFrame) -> pd.DataFrame:
-    keys = WAY
+    """Return one row a network and way of running it, with what was timed of one image and of the largest batch."""
     timed = {name: frame[frame["task"] == name] for name, _, _ in summarised("image", "rate", "batch")}
-    table = _last(pd.concat(timed.values())[[*keys, "device_name"]], keys)
+    table = _last(pd.concat(timed.values())[[*WAY, "device_name"]], WAY)
+    ways = keys_of(table, WAY)
     for name, rows in timed.items():
-        table = table.merge(_of_one_image(rows, name, keys), on=keys, how="left")
-        table = table.merge(_of_largest_batch(rows, name, keys), on=keys, how="left")
+        numbers = _numbers(rows)
+        for column, values in _timed_columns(name, ways, numbers):
+            table[column] = np.array(values, dtype=float)
     return table
 
 
-def _of_one_image(rows: pd.DataFrame, task: str, keys: list[str]) -> pd.DataFrame:
-    """Return what a call with one image came to, with its interval over processes."""
-    table = rows[keys].drop_duplicates()
-    for name, _, quantity in summarised("image"):
-        if name != task:
-            continue
-        one = rows[(rows["measurement"] == quantity.source) & (rows["batch_size"] == 1)]
-        columns = dict(zip(("median", "low", "high"), (quantity.name, *quantity.ends), strict=True))
-        one = _last(one[[*keys, *columns]], keys).rename(columns=columns)
-        table = _beside(table, one, keys)
-    return table
+_Key = tuple[object, ...]
+_Ends = tuple[float, float, float]  # a median and its interval
+_UNKNOWN: _Ends = (math.nan, math.nan, math.nan)
 
 
-def _beside(table: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Return the table with the columns of those rows that agree in the keys; without a merge where there are none."""
-    if rows.empty:
-        return table.assign(**{str(column): np.nan for column in rows if column not in keys})
-    return table.merge(rows, on=keys, how="left")
+def _numbers(rows: pd.DataFrame) -> dict[tuple[_Key, str, float], _Ends]:
+    """Return the last median and interval by way, measurement and batch size."""
+    keys = zip(keys_of(rows, WAY), rows["measurement"], plain(rows["batch_size"]), strict=True)
+    ends = zip(*(rows[name].tolist() for name in ("median", "low", "high")), strict=True)
+    return {key: one for key, one in zip(keys, ends, strict=True) if key[2] is not None}
 
 
-def _of_largest_batch(rows: pd.DataFrame, task: str, keys: list[str]) -> pd.DataFrame:
-    """Return images per second at the largest batch that was timed, and what else was measured of that batch."""
-    column = TASKS.get(task).batch_column
-    by_batch = [*keys, "batch_size"]
-    own = [quantity for name, _, quantity in summarised("rate", "batch") if name == task]
-    rates = [quantity for quantity in own if quantity.summary == "rate"]
-    timed = rows[rows["measurement"].isin([quantity.source for quantity in rates or own])]
-    table = _last(timed.sort_values("batch_size", kind="stable"), keys)[by_batch]
+def _timed_columns(
+    task: str, ways: Sequence[_Key], numbers: Mapping[tuple[_Key, str, float], _Ends]
+) -> Iterator[tuple[str, list[float]]]:
+    """Yield the columns of a task: those of one image, and those of the largest batch that was timed."""
+    own = [quantity for name, _, quantity in summarised("image", "rate", "batch") if name == task]
+    of_batches = [quantity for quantity in own if quantity.summary != "image"]
+    rates = {quantity.source for quantity in of_batches if quantity.summary == "rate"}
+    largest: dict[_Key, float] = {}
+    for way, measurement, batch in numbers:
+        if measurement in (rates or {quantity.source for quantity in of_batches}):
+            largest[way] = max(batch, largest.get(way, batch))
+    if of_batches:
+        yield TASKS.get(task).batch_column, [largest.get(way, math.nan) for way in ways]
     for quantity in own:
-        one = _last(rows[rows["measurement"] == quantity.source], by_batch)
-        one = one[[*by_batch, "median", "low", "high"]]
+        batches = [1.0 if quantity.summary == "image" else largest.get(way, math.nan) for way in ways]
+        keys = ((way, quantity.source, batch) for way, batch in zip(ways, batches, strict=True))
+        ends = [numbers.get(key, _UNKNOWN) for key in keys]
         if quantity.summary == "rate":
-            one = _rates(one)
-        columns = dict(zip(("median", "low", "high"), (quantity.name, *quantity.ends), strict=False))
-        table = _beside(table, one[[*by_batch, *columns]].rename(columns=columns), by_batch)
-    return table.rename(columns={"batch_size": column})
+            ends = [_rates(one, batch) for one, batch in zip(ends, batches, strict=True)]
+        for place, column in enumerate((quantity.name, *quantity.ends)):
+            yield column, [one[place] for one in ends]
 
 
-def _rates(times: pd.DataFrame) -> pd.DataFrame:
+def _rates(times: _Ends, batch: float) -> _Ends:
     """Return images per second of times (s) of a batch; a clock too coarse for a time tells no rate."""
-    seconds = times[["median", "high", "low"]].where(lambda values: values > 0)
-    rates = {
-        end: times["batch_size"] / seconds[time]
-        for end, time in (("median", "median"), ("low", "high"), ("high", "low"))
-    }
-    return times.assign(**rates)
+    median, low, high = (batch / seconds if seconds > 0 else math.nan for seconds in times)
+    return median, high, low
 
 
 def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

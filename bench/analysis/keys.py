@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
 
 from bench.plan.task import INPUT
 
@@ -18,6 +21,17 @@ WAY = [*SHAPE, *VARIANT]
 
 CEILING = ["run", "device", "precision", "threads"]
 """Of what a machine's ceilings are."""
+
+
+def keys_of(frame: pd.DataFrame, columns: Sequence[str]) -> list[tuple[object, ...]]:
+    """Return the key of each row, for a lookup: what is missing in two rows is equal there."""
+    return list(zip(*(plain(frame[column]) for column in columns), strict=True))
+
+
+def plain(values: pd.Series) -> list[Any]:
+    """Return values as Python has them, None for each that is missing."""
+    missing = values.isna().tolist()
+    return [None if gone else value for value, gone in zip(values.tolist(), missing, strict=True)]
 
 
 _DIGITS = 8  # of a fingerprint, that are shown

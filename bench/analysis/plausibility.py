@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis._counts import counts_of
-from bench.analysis.keys import SHAPE, VARIANT, WAY
+from bench.analysis.keys import SHAPE, VARIANT, WAY, keys_of, plain
 from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
 from bench.plan.card import ArchCard
 from bench.plan.task import INPUT
@@ -36,15 +36,49 @@ class _Doubt(NamedTuple):
     where: str
 
 
-_Rule = Callable[[pd.DataFrame], Iterator[_Doubt]]
 _Row = Mapping[Hashable, Any]
 
+
+class _Rows(NamedTuple):
+    """What rules look at: the rows of a frame, and the frame, for what is computed of a whole one.
+
+    A row has the columns of `_READ`, None where one is missing, its index as `row`, and the counts of its network.
+    """
+
+    rows: Sequence[_Row]
+    frame: pd.DataFrame
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> _Rows:
+        """Return the rows of a frame."""
+        counts = counts_of(frame, _COUNTED)
+        by_shape = dict(zip(keys_of(counts, SHAPE), counts[list(_COUNTED)].to_dict("records"), strict=True))
+        columns = {"row": frame.index.tolist(), **{name: plain(frame[name]) for name in _READ}}
+        columns |= {name: frame[name].tolist() for name in _NUMBERS}
+        shapes = keys_of(frame, SHAPE)
+        values = zip(*columns.values(), strict=True)
+        rows = [dict(zip(columns, v, strict=True)) | by_shape[s] for v, s in zip(values, shapes, strict=True)]
+        return cls(rows, frame)
+
+    def of_names(self, *names: str) -> list[_Row]:
+        """Return the rows of some measurements, in their order."""
+        return [row for row in self.rows if row["measurement"] in names]
+
+    def side_by_side(self, name: str, other: str, key: Sequence[str]) -> Iterator[tuple[_Row, _Row]]:
+        """Yield each row of a measurement with the last of another that agrees with it in a key."""
+        return _paired(self.of_names(name), self.of_names(other), key)
+
+
+_Rule = Callable[[_Rows], Iterator[_Doubt]]
+
 _SIZES = ("parameters", "macs", "activations")
+_COUNTED = (*_SIZES, "activation_bytes", "parameter_bytes")
 _READ = [
     *(*WAY, "task", "family", "label", "device_name", "batch_size", "job_id", "attempt", "status"),
-    *("measurement", "median", "low", "high", "flags", "detail"),
-]  # of a row, by the rules
-_AT_A_BATCH = ["task", *WAY, "batch_size"]
+    *("measurement", "flags", "detail"),
+]
+_NUMBERS = ("median", "low", "high")
+_AT_A_BATCH = ("task", *WAY, "batch_size")
 
 
 def doubted(frame: pd.DataFrame) -> pd.DataFrame:
@@ -70,25 +104,24 @@ def doubts(frame: pd.DataFrame) -> dict[str, list[str]]:
 
 def _contradictions(frame: pd.DataFrame) -> dict[str, list[_Doubt]]:
     """Return the rows that break each rule; rules that none breaks are left out."""
-    frame = frame.loc[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"]), _READ]
+    frame = frame[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"])]
     if frame.empty:
         return {}
-    by_flag = {flag: list(rule(frame)) for flag, rule in _RULES.items()}
+    rows = _Rows.of(frame)
+    by_flag = {flag: list(rule(rows)) for flag, rule in _RULES.items()}
     return {flag: some for flag, some in by_flag.items() if some}
 
 
-def _larger_but_faster(frame: pd.DataFrame) -> Iterator[_Doubt]:
+def _larger_but_faster(rows: _Rows) -> Iterator[_Doubt]:
     """Find networks with more of everything than another of their family that took clearly less time."""
-    times = _counted(frame, frame["measurement"].isin(["latency", "step_time"]), _SIZES)
     keys = ["run", "task", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
     groups: defaultdict[tuple[object, ...], list[_Row]] = defaultdict(list)
-    for row in times.to_dict("records"):
-        of = (None if pd.isna(row[key]) else row[key] for key in keys)
-        groups[(_family(row["family"], row["network"]), *of)].append(row)
+    for row in rows.of_names("latency", "step_time"):
+        groups[(_family(row["family"], row["network"]), *(row[key] for key in keys))].append(row)
     for some in groups.values():
         for large in some:
             for small in some:
-                if _more(large, small) and large["high"] < small["low"]:
+                if large["high"] < small["low"] and _more(large, small):
                     other = f"{small['network']} ({show(small['median'], 's')})"
                     yield _Doubt(large["row"], f"{_measured(large)} is below that of {other}")
 
@@ -109,46 +142,45 @@ def _more(large: _Row, small: _Row) -> bool:
     return all(large[k] > small[k] for k in _SIZES) and bool(large["macs"] >= _MORE * small["macs"])
 
 
-def _slower_without_waiting(frame: pd.DataFrame) -> Iterator[_Doubt]:
+def _slower_without_waiting(rows: _Rows) -> Iterator[_Doubt]:
     """Find steps that took clearly longer than a call of the same batch that is waited for."""
-    for row in _side_by_side(frame, "step_time", "latency", _AT_A_BATCH):
-        if row["low"] > _BEYOND * row["high_other"]:
-            where = f"{_measured(row)} is above its latency ({show(row['median_other'], 's')})"
-            yield _Doubt(row["row"], where)
+    for step, call in rows.side_by_side("step_time", "latency", _AT_A_BATCH):
+        if step["low"] > _BEYOND * call["high"]:
+            yield _Doubt(step["row"], f"{_measured(step)} is above its latency ({show(call['median'], 's')})")
 
 
-def _batch_costs_throughput(frame: pd.DataFrame) -> Iterator[_Doubt]:
+def _batch_costs_throughput(rows: _Rows) -> Iterator[_Doubt]:
     """Find batches at which clearly fewer images a second go through than at batch 1."""
-    steps = frame[frame["measurement"] == "step_time"]
-    single, several = steps[steps["batch_size"] == 1], steps[steps["batch_size"] > 1]
-    for row in _merged(several, single, ["task", *WAY, "device_name"]):
-        if row["low"] / row["batch_size"] > _MORE * row["high_other"]:
-            rates = [1 / row["median_other"], row["batch_size"] / row["median"]]
-            yield _Doubt(row["row"], f"{row['label']}: {rates[1]:.3g} images/s, {rates[0]:.3g} at batch 1")
+    steps = [row for row in rows.of_names("step_time") if row["batch_size"] is not None]
+    several, single = ([row for row in steps if (row["batch_size"] > 1) is more] for more in (True, False))
+    for step, one in _paired(several, single, ("task", *WAY, "device_name")):
+        if step["low"] / step["batch_size"] > _MORE * one["high"]:
+            rates = [1 / one["median"], step["batch_size"] / step["median"]]
+            yield _Doubt(step["row"], f"{step['label']}: {rates[1]:.3g} images/s, {rates[0]:.3g} at batch 1")
 
 
-def _backward_too_fast(frame: pd.DataFrame) -> Iterator[_Doubt]:
+def _backward_too_fast(rows: _Rows) -> Iterator[_Doubt]:
     """Find backward passes that took less than a third of the forward pass."""
-    for row in _side_by_side(frame, "backward", "forward", _AT_A_BATCH):
-        if row["high"] < row["low_other"] / 3:
-            yield _Doubt(row["row"], f"{_measured(row)}, forward {show(row['median_other'], 's')}")
+    for backward, forward in rows.side_by_side("backward", "forward", _AT_A_BATCH):
+        if backward["high"] < forward["low"] / 3:
+            where = f"{_measured(backward)}, forward {show(forward['median'], 's')}"
+            yield _Doubt(backward["row"], where)
 
 
-def _above_roofline(frame: pd.DataFrame) -> Iterator[_Doubt]:
+def _above_roofline(rows: _Rows) -> Iterator[_Doubt]:
     """Find work that was done faster than this machine can, where its ceilings were measured."""
-    steps = (frame["task"] == "infer") & (frame["measurement"] == "step_time") & (frame["median"] > 0)
-    if not steps.any() or not (frame["task"] == "ceiling").any():
+    steps = [row for row in rows.of_names("step_time") if row["task"] == "infer" and row["median"] > 0]
+    if not steps or not (rows.frame["task"] == "ceiling").any():
         return
-    rows = _counted(frame, steps, ("macs", "activation_bytes", "parameter_bytes"))
-    table = add_roofline(rows.assign(throughput=rows["batch_size"] / rows["median"]), frame)
+    table = pd.DataFrame(steps)
+    table = add_roofline(table.assign(throughput=table["batch_size"] / table["median"]), rows.frame)
     for row in table[table["roofline_share"] > 1].to_dict("records"):
         yield _Doubt(row["row"], f"throughput of {row['label']}: {percent(row['roofline_share'])}")
 
 
-def _memory_below_weights(frame: pd.DataFrame) -> Iterator[_Doubt]:
+def _memory_below_weights(rows: _Rows) -> Iterator[_Doubt]:
     """Find peaks of memory that do not even hold the weights, where the meter is to be trusted."""
-    peaks = frame["measurement"] == "peak_memory"
-    for row in _counted(frame, peaks, ("parameters",)).to_dict("records"):
+    for row in rows.of_names("peak_memory"):
         if {"shared_process", "outside_allocator"} & set(row["flags"]):
             continue
         least = WEIGHT_BYTES.get(row["precision"], 1) * row["parameters"]
@@ -156,33 +188,33 @@ def _memory_below_weights(frame: pd.DataFrame) -> Iterator[_Doubt]:
             yield _Doubt(row["row"], f"{_measured(row, 'B')} for weights of {show(least, 'B')}")
 
 
-def _below_chance(frame: pd.DataFrame) -> Iterator[_Doubt]:
+def _below_chance(rows: _Rows) -> Iterator[_Doubt]:
     """Find accuracies that guessing would exceed, by three standard deviations of guessing."""
-    rows = frame[(frame["measurement"] == "top1") & (frame["status"] == "ok")]
-    for row in _numbered(rows).to_dict("records"):
+    for row in rows.of_names("top1"):
+        if row["status"] != "ok" or not row["num_classes"]:
+            continue
         images, chance = row["detail"].get("n"), 1 / row["num_classes"]
         if below_chance(row["median"], images if isinstance(images, int | float) else None, chance):
             where = f"{row['label']}: {percent(row['median'])}, chance is {percent(chance)}"
             yield _Doubt(row["row"], where)
 
 
-def _idle_between(frame: pd.DataFrame) -> Iterator[_Doubt]:
+def _idle_between(rows: _Rows) -> Iterator[_Doubt]:
     """Find energies over a pass of which the device had nothing to do for a part, by what its steps take."""
-    for row in _side_by_side(frame, "energy", "step_time", _AT_A_BATCH):
-        calls, seconds = (row["detail"].get(name, math.nan) for name in ("calls", "seconds"))
-        share = calls * row["median_other"] / seconds
+    for energy, step in rows.side_by_side("energy", "step_time", _AT_A_BATCH):
+        calls, seconds = (energy["detail"].get(name, math.nan) for name in ("calls", "seconds"))
+        share = calls * step["median"] / seconds
         if share < _BUSY:
-            yield _Doubt(
-                row["row"], f"energy of {row['label']}: the device worked for {percent(share)} of the pass"
-            )
+            where = f"energy of {energy['label']}: the device worked for {percent(share)} of the pass"
+            yield _Doubt(energy["row"], where)
 
 
-def _top5_below_top1(frame: pd.DataFrame) -> Iterator[_Doubt]:
+def _top5_below_top1(rows: _Rows) -> Iterator[_Doubt]:
     """Find trainings with fewer labels among the first five than in the first place; both numbers are in doubt."""
-    for row in _side_by_side(frame, "top5", "top1", ["run", "job_id", "attempt"]):
-        if row["median"] < row["median_other"]:
-            where = f"{row['label']}: {percent(row['median'])} against {percent(row['median_other'])}"
-            yield from (_Doubt(row[name], where) for name in ("row", "row_other"))
+    for top5, top1 in rows.side_by_side("top5", "top1", ("run", "job_id", "attempt")):
+        if top5["median"] < top1["median"]:
+            where = f"{top5['label']}: {percent(top5['median'])} against {percent(top1['median'])}"
+            yield from (_Doubt(row["row"], where) for row in (top5, top1))
 
 
 _RULES: Mapping[str, _Rule] = {
@@ -198,27 +230,11 @@ _RULES: Mapping[str, _Rule] = {
 }
 
 
-def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with their index as the column `row`, which no merge loses."""
-    return rows.reset_index(names="row")
-
-
-def _counted(frame: pd.DataFrame, some: pd.Series[bool], names: Sequence[str]) -> pd.DataFrame:
-    """Return some rows of the frame whose networks were counted, with the counts as columns."""
-    counts = counts_of(frame, names).dropna(subset=list(names)) if some.any() else frame[:0]
-    return _numbered(frame[some]).merge(counts, on=SHAPE, how="inner") if len(counts) else counts
-
-
-def _side_by_side(frame: pd.DataFrame, name: str, other: str, key: list[str]) -> Iterator[_Row]:
-    """Yield the rows of one measurement with the statistics of another that agrees in a key."""
-    yield from _merged(frame[frame["measurement"] == name], frame[frame["measurement"] == other], key)
-
-
-def _merged(rows: pd.DataFrame, others: pd.DataFrame, key: list[str]) -> Iterator[_Row]:
-    if rows.empty or others.empty:
-        return
-    others = _numbered(others.drop_duplicates(key, keep="last"))[[*key, "row", "median", "low", "high"]]
-    yield from _numbered(rows).merge(others, on=key, how="inner", suffixes=("", "_other")).to_dict("records")
+def _paired(rows: Sequence[_Row], others: Sequence[_Row], key: Sequence[str]) -> Iterator[tuple[_Row, _Row]]:
+    last = {tuple(other[name] for name in key): other for other in others}
+    for row in rows:
+        if other := last.get(tuple(row[name] for name in key)):
+            yield row, other
 
 
 def _measured(row: _Row, unit: str = "s") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -31,6 +32,26 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
 
     `beside` are the files that lie beside it, by their paths from its folder, such as ``table.csv``.
     """
+    script, style = _own_script(), _joined("style", _STYLES, "css")
+    shown: dict[str, object] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = _templates().get_template("page.html.j2")
+    return page.render(
+        shown,
+        status_words=STATUS_WORDS,
+        markup=_figure_markup,
+        script=script,
+        style=style,
+        script_hash=f"sha256-{digest}",
+        json=to_script({**content.data, "rows": packed(content.data["rows"])}),
+        beside=beside,
+        kinds=[kind for kind in KINDS if any(name.endswith(f".{kind}") for name in beside)],
+    )
+
+
+@cache
+def _templates() -> Environment:
+    """Return the page's templates, which are compiled once a process."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
@@ -49,20 +70,7 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
     environment.filters["plain"] = plain
     environment.filters["stored"] = _stored
     environment.filters["study_view"] = study_view
-    script, style = _own_script(), _joined("style", _STYLES, "css")
-    shown: dict[str, object] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html.j2").render(
-        shown,
-        status_words=STATUS_WORDS,
-        markup=_figure_markup,
-        script=script,
-        style=style,
-        script_hash=f"sha256-{digest}",
-        json=to_script({**content.data, "rows": packed(content.data["rows"])}),
-        beside=beside,
-        kinds=[kind for kind in KINDS if any(name.endswith(f".{kind}") for name in beside)],
-    )
+    return environment
 
 
 def _own_script() -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -265,9 +266,17 @@ class Setting:
     network: nn.Module
     images: list[Image.Image]
     labels: np.ndarray
+    said: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # by transform: most are asked for in many tests
 
     def says(self, transform: Mapping[str, Any]) -> np.ndarray:
-        whole = Transform.read(dict(transform))
+        key = json.dumps(dict(transform), sort_keys=True)
+        if key not in self.said:
+            self.said[key] = self._says(Transform.read(dict(transform)))
+        return self.said[key]
+
+    def _says(self, whole: Transform) -> np.ndarray:
         pixels = torch.stack([whole.pixels(image) for image in self.images])
         with torch.inference_mode():
             answers: Tensor = self.network(whole.normalised(pixels)).argmax(1)

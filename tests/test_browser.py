@@ -489,3 +489,22 @@ def test_a_report_of_nothing_has_nothing_to_complain_of(browser: Tab, tmp_path: 
         file.write_text(to_html(content_of(*runs)), encoding="utf-8")
         browser.open(file)
         clean(browser, file)
+
+
+def test_long_names_that_differ_at_their_ends_are_told_apart(browser: Tab, tmp_path: Path) -> None:
+    names = [f"{'a_very_long_name_' * 3}of_a_file.py:TheNetwork(depth={depth})" for depth in (3, 4)]
+    nets = [replace(NETS[i], name=name) for i, name in enumerate(names)]
+    file = tmp_path / "named.html"
+    file.write_text(to_html(content_of(make_run(records(nets)))), encoding="utf-8")
+    browser.open(file)
+    whole = "e.scrollWidth <= e.parentElement.clientWidth"
+    assert browser.js(f"{ROWS}.map(row => row.cells[0].querySelector('bdi')).every(e => {whole})")
+    assert browser.js(
+        "[...document.querySelectorAll('.plot .name')].map(e => Math.min(0, e.getBBox().x))"
+    ) == [0, 0]
+    shown = browser.js(
+        "[...document.querySelectorAll('#chart-ranking .name, #chart-scatter .label')].map(e => e.textContent)"
+    )
+    assert len(shown) == 4
+    assert {text[-8:] for text in shown} == {"depth=3)", "depth=4)"}
+    clean(browser, file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from bench.analysis.choosing import COSTS, Budget, choose
 from bench.api.facts import update_facts
 from bench.cli.app import app
-from bench.errors import BenchError, UnknownNameError
+from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.facts import SETS, SHIPPED, accuracies, sources, speeds
 from bench.facts.candidates import ACCURACIES, Candidates, accuracy_named, is_called
 from bench.facts.convert import update
@@ -246,6 +247,9 @@ def test_networks_of_a_run_have_their_own_costs_and_published_accuracies() -> No
     assert row["throughput_low"] < row["throughput"] < row["throughput_high"]
     assert "run h100-line-up" in candidates.remarks[0]
     assert "resnet50" in candidates.remarks[1]  # whose accuracy nobody has published: it is not torchvision's
+    few = replace(run, records=[r.changed(job=replace(r.job, num_classes=10)) for r in run.records])
+    with pytest.raises(ConfigError, match="published accuracy for images and classes"):
+        Candidates.measured(few, "top1", [])  # accuracies are published of a thousand classes
 
 
 def files(folder: Path) -> list[Path]:

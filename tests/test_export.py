@@ -298,12 +298,19 @@ def test_accuracies_go_to_timms_columns_and_come_back_as_facts(tmp_path: Path) -
     )
 
 
-def test_an_accuracy_without_a_count_of_parameters_has_an_empty_cell(tmp_path: Path) -> None:
+def test_an_accuracy_without_a_count_of_parameters_has_an_empty_cell_and_a_remark(tmp_path: Path) -> None:
     one = evaluated(tmp_path, "net.py:Net", [0, 1], [0, 1], transform={"crop": None})
-    text = EXPORTS.get("timm-accuracy").make(Results([run_of(tmp_path, one)]))
+    said: list[str] = []
+    text = EXPORTS.get("timm-accuracy").make(Results([run_of(tmp_path, one)], remark=said.append))
+    assert said[-1].startswith("param_count is empty of net.py:Net: export a run beside")
     assert isinstance(text, str)
     (row,) = csv.DictReader(io.StringIO(text))
-    assert (row["model"], row["param_count"], row["img_size"], row["crop_pct"]) == ("net.py:Net", "", "", "")
+    assert (row["model"], row["param_count"], row["img_size"], row["crop_pct"]) == (
+        "net.py:Net",
+        "",
+        "224",
+        "1",
+    )  # seen whole
 
 
 # --- Hugging Face: fields as documented at huggingface.co/docs/hub/eval-results, and hub-docs' modelcard.md ---

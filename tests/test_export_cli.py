@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -148,3 +150,18 @@ def test_a_missing_library_is_told(run: Bench, monkeypatch: pytest.MonkeyPatch) 
         assert result.exit_code == 2
         assert install_tip(name) in result.stderr
         assert not Path("out").exists()
+
+
+def test_mlflow_without_a_database_says_what_it_lacks(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_alembic(_uri: str) -> None:
+        raise ModuleNotFoundError("No module named 'alembic'")
+
+    fake: Any = ModuleType("mlflow")
+    fake.__file__, fake.MlflowClient = "mlflow/__init__.py", without_alembic
+    fake.exceptions = SimpleNamespace(MlflowException=OSError)
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    result = run("mine", "-f", "mlflow", "-o", "out")
+    assert result.exit_code == 2
+    assert "mlflow can write no database" in result.stderr
+    assert "alembic" in result.stderr
+    assert install_tip("mlflow") in result.stderr

@@ -191,7 +191,7 @@ def test_an_accuracy_stands_against_the_cost_of_its_own_shape() -> None:
     small = [r.changed(job=replace(r.job, input_size=32)) for r in records(by_name("alexnet", "vgg16"))]
     figure = drawn("throughput_accuracy", make_run(small))
     assert figure is not None
-    assert figure.axes[1].get_title("left") == "Top-1 on cifar10, 8 epochs, std v1"
+    assert [axes.get_title("left") for axes in figure.axes] == ["Top-1 on cifar10, 8 epochs, std v1"]
     figure = drawn("macs_accuracy", make_run(list(records(by_name("alexnet", "vgg16")))))
     assert figure is not None
     vgg = next(net for net in by_name("vgg16"))
@@ -210,6 +210,8 @@ def test_a_panel_of_one_network_is_drawn_only_where_there_is_no_other() -> None:
 def test_published_accuracies_of_other_tasks_stand_apart() -> None:
     table = pd.DataFrame(
         {
+            **dict.fromkeys(("input_size", "published_size", "in_channels", "published_channels"), 3.0),
+            "num_classes": [1000.0, 1000.0, 10.0],
             "published_classes": [1000.0, 1000.0, 10.0],
             "published_top5": [0.9, math.nan, math.nan],
             "published_top1": [0.7, 0.72, 0.93],

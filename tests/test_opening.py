@@ -29,7 +29,8 @@ NOTHING = to_frame([make_run([])])
 def row(name: str, ms: float = math.nan, top1: float = math.nan, **more: Any) -> dict[str, Any]:
     """Return a row of the comparison: the interval of the latency is ±1 % of it."""
     ends = {"latency": ms / 1e3, "latency_low": 0.99 * ms / 1e3, "latency_high": 1.01 * ms / 1e3}
-    published = {"published_top1": top1, "published_classes": 1000, "published_protocol": "1 crop"}
+    shape = {"published_size": 224, "published_channels": 3, "published_classes": 1000}
+    published = {"published_top1": top1, "published_protocol": "1 crop", **shape}
     texts = {column: "" for column in COLUMNS if column.endswith("_flags")}
     return {
         **texts,
@@ -209,6 +210,20 @@ def test_what_was_trained_here_comes_before_what_is_published() -> None:
         *({**r, "trained_size": 32} for r in rows)
     )  # trained in another shape than it was timed in
     assert other.accuracy == "top-1, published"
+
+
+def test_published_accuracies_are_weighed_against_times_at_nearly_their_size_alone() -> None:
+    nets = [row("a", 10, 0.7), row("b", 20, 0.8)]
+    for shape, weighed in (
+        ({"input_size": 227}, True),
+        ({"input_size": 252}, True),  # 9/8 of 224
+        ({"input_size": 253}, False),
+        ({"input_size": 32}, False),
+        ({"in_channels": 1}, False),
+        ({"num_classes": 10}, False),
+    ):
+        (answer,) = answered(*({**net, **shape} for net in nets))
+        assert (answer.columns is not None) == weighed, shape
 
 
 def test_networks_without_an_accuracy_are_left_out_by_name() -> None:

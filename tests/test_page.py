@@ -183,7 +183,34 @@ def test_counts_of_another_input_are_not_held_against_published_ones() -> None:
     told = replace(card(net), published={"macs": 1e9})
     run = make_run([record(job(net, size=64), net, counted(net)).changed(card=told)])
     shown = page_of_run(run)
-    assert [cell.note for cell in shown.rows[0]] == [""] * len(shown.heads)
+    notes = {
+        head.title: cell.note for head, cell in zip(shown.heads, shown.rows[0], strict=True) if cell.note
+    }
+    assert notes == {"MACs, published": f"at {net.input_size} px"}
+
+
+def test_a_published_accuracy_beside_counts_of_another_size_says_of_which_it_is() -> None:
+    net = next(net for net in SMALL if net.top5)
+    for size, note in ((net.input_size, ""), (32, f"at {net.input_size} px")):
+        shown = page_of_run(make_run([record(job(net, size=size), net, counted(net))]))
+        titles = [head.title for head in shown.heads]
+        assert shown.rows[0][titles.index("Top-5, published")].note == note
+
+
+def test_trainings_alone_are_weighed_by_what_they_came_to() -> None:
+    nets = by_name("alexnet", "vgg16")
+    content = content_of(make_run([r for r in records(nets) if r.job.task == "accuracy"]))
+    leading = replace(DRAWN, name="accuracy_time")
+    assert replace(content, figures=[DRAWN, leading]).front_figure == leading
+    rows: Any = content.data["rows"]
+    assert {row["shapes"] for row in rows} == {"oop"}  # trained at 32 px, published for 224
+    shapes = {
+        key: content.data["quantities"][key]["shape"]
+        for key in ("macs", "accuracy", "published_top1", "year")
+    }
+    assert shapes == {"macs": 0, "accuracy": 1, "published_top1": 2, "year": None}
+    every: Any = data_of(make_run(records(nets)))["rows"]
+    assert {row["shapes"] for row in every} == {"ptp"}
 
 
 # --- claims ---
@@ -336,7 +363,7 @@ def test_only_quantities_that_rows_differ_in_can_be_chosen() -> None:
     machine = ["device_name", "device", "in_channels", "num_classes"]
     assert chosen["latency"] == {
         "title": "Latency, batch 1", "unit": "s", "better": "lower", "whole": False, "exact": False, "within": machine,
-        "at": ["input_size"],
+        "at": ["input_size"], "shape": 0,
     }  # fmt: skip
     assert chosen["accuracy"]["within"] == ["dataset", "recipe", "epochs"]
     assert (chosen["macs"]["exact"], chosen["macs"]["within"]) == (True, ["in_channels", "num_classes"])

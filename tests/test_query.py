@@ -112,21 +112,25 @@ def test_what_was_planned_is_part_of_the_table(cache: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "sql",
+    ("sql", "told"),
     [
-        "selec 1",
-        "select nothing from measurements",
-        "copy measurements to 'out.csv'",
-        "select * from read_csv('/etc/passwd')",
-        "attach 'x.db'",
-        "set enable_external_access = true",
+        ("selec 1", "the query failed"),
+        ("select nothing from measurements", "the query failed"),
+        ("copy measurements to 'out.csv'", "neither reads nor writes files"),
+        ("select * from read_csv('/etc/passwd')", "neither reads nor writes files"),
+        ("attach 'x.db'", "neither reads nor writes files"),
+        ("set enable_external_access = true", "the query failed"),
+        ("drop view measurements", "DROP changes tables"),
+        ("create table fast as select * from networks", "CREATE changes tables"),
+        ("select 1; select 2", "2 statements"),
+        (" -- nothing", "is empty"),
     ],
 )
-def test_a_query_that_fails_or_reaches_for_files_is_told(
-    sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_query_that_fails_writes_or_reaches_for_files_is_told(
+    sql: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="the query failed"):
+    with pytest.raises(ConfigError, match=told):
         query(sql, [RUN])
     assert not [*tmp_path.glob("*.csv"), *tmp_path.glob("*.db")]
 

@@ -15,7 +15,8 @@ from bench.plan.task import INPUT, TAUGHT, Quantity, summarised
 
 CARD = (
     *("family", "year", "published_top1", "published_top5"),
-    *("published_source", "published_protocol", "published_classes"),
+    *("published_source", "published_protocol"),
+    *("published_size", "published_channels", "published_classes"),
 )
 """Columns of the frame that are of a network's card."""
 

@@ -20,12 +20,12 @@ from bench.analysis.choosing import Budget, Choice, choose, pareto_front, told_a
 from bench.analysis.comparison import setting_words
 from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Leaders, Row, unsure
+from bench.analysis.shapes import as_published, as_trained
 from bench.plan.task import INPUT, TAUGHT
 from bench.records.flags import spoken
 from bench.units import Better, Scale, percent, ranged, show, significant
 
 _ALIKE = ("device_name", "device", *INPUT)
-_TRAINED = {"input_size": "trained_size", "in_channels": "trained_channels", "num_classes": "trained_classes"}
 _PUBLISHED_IMAGES = (
     50_000  # of ImageNet's validation, which published accuracies in a thousand classes are of
 )
@@ -312,9 +312,7 @@ def _with_accuracies(answer: Answer, speed: _Speed, rows: pd.DataFrame) -> Answe
     """Return the answer with what the accuracies of its networks come to, where two have any."""
     known = _accuracies(speed, rows)
     if known is None or len(known.candidates) < 2:
-        missing = (
-            "No two of them have an accuracy: they were not trained at this size, and none is published."
-        )
+        missing = "No two of them have an accuracy: they were not trained at this size, and none is published for it."
         return replace(answer, sentences=(*answer.sentences, missing))
     times = known.candidates["latency"]
     return replace(
@@ -329,11 +327,8 @@ def _with_accuracies(answer: Answer, speed: _Speed, rows: pd.DataFrame) -> Answe
 
 
 def _accuracies(speed: _Speed, rows: pd.DataFrame) -> _Accuracies | None:
-    """Return what was trained here under the same conditions in the shape that was timed, else what is published."""
-    same = pd.concat([rows[timed] == rows[trained] for timed, trained in _TRAINED.items()], axis=1).all(
-        axis=1
-    )
-    own = rows[same & rows["accuracy"].notna()]
+    """Return what was trained under the same conditions in the shape that was timed, else what is published for it."""
+    own = rows[as_trained(rows) & rows["accuracy"].notna()]
     groups = [
         some
         for _, some in own.groupby(list(TAUGHT), sort=False, dropna=False)
@@ -344,7 +339,7 @@ def _accuracies(speed: _Speed, rows: pd.DataFrame) -> _Accuracies | None:
         words = ", ".join(setting_words(trained.iloc[0].to_dict(), TAUGHT))
         found = _candidates(speed, trained, "accuracy")
         return _Accuracies("accuracy", f"top-1 on {words}", None, found.assign(way=""))
-    published = rows[rows["published_top1"].notna() & (rows["published_classes"] == rows["num_classes"])]
+    published = rows[rows["published_top1"].notna() & as_published(rows)]
     if published.empty or published["num_classes"].iloc[0] != 1000:
         return None
     found = _candidates(speed, published, "published_top1")

@@ -250,6 +250,8 @@ _COLUMNS: Mapping[str, _Column] = {
     "published_protocol": _Column(
         lambda row: protocol_of(row.card.published), "how the images of the published accuracy were tested"
     ),
+    "published_size": _whole("card.input_size", "side of the images that it was published for", "px"),
+    "published_channels": _whole("card.in_channels", "channels of these"),
     "published_classes": _whole("card.num_classes", "classes of the network as it was published"),
     "outputs": _Column(_outputs, "file with the answers to each test image, an absolute path"),
     "evaluation": _Column(

@@ -66,10 +66,25 @@ def query(sql: str, runs: Sequence[Path | str] = (), *, results: Path | str = "r
         if re.search(r"\bnetworks\b", sql, re.IGNORECASE):
             connection.register("networks", _networks(folders))
         try:
+            _check([str(statement.type).rpartition(".")[2] for statement in duckdb.extract_statements(sql)])
             result = connection.sql(sql).to_arrow_table()
+        except duckdb.PermissionException as error:
+            raise ConfigError(
+                "a query sees the stored runs, and neither reads nor writes files", _FILES_TIP
+            ) from error
         except (duckdb.Error, AttributeError) as error:  # a statement that has no result has no table
             raise ConfigError(f"the query failed: {str(error).strip().splitlines()[0]}", _TIP) from error
     return _frame(result)
+
+
+def _check(kinds: Sequence[str]) -> None:
+    """Refuse what is not one question, by the kinds of its statements: what it would write is gone with the answer."""
+    if not kinds:
+        raise ConfigError("the query is empty", _TIP)
+    if len(kinds) > 1:
+        raise ConfigError(f"{len(kinds)} statements have one answer", "ask one at a time, or use `with`")
+    if kinds[0] in _WRITING:
+        raise ConfigError(f"{kinds[0]} changes tables, and a query only reads them", _TIP)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -106,6 +121,8 @@ def _machine_number(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(pa.float64())
 
 
+_WRITING = ("CREATE", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "MERGE_INTO")
+_FILES_TIP = "what it comes to goes to a file by `bench sql QUERY -f csv > FILE`"
 _TIP = (
     "tables: measurements, where a network is its `arch`, and networks; `describe measurements` shows columns"
 )

@@ -34,6 +34,7 @@ _MEASURED = {  # of a comparison
     "memory": "tensor_memory",
     "energy": "energy",
 }
+_IMAGENET = {"in_channels": 3, "num_classes": 1000}  # of all accuracies that are published
 _BESIDE = [f"{cost}_{what}" for cost in ("latency", "throughput") for what in ("low", "high", "flags")]
 
 
@@ -84,7 +85,7 @@ class Candidates:
 
     @classmethod
     def measured(cls, run: Run, accuracy: str, patterns: Sequence[str]) -> Candidates:
-        """Return the networks of a run that have a published accuracy at the size they were timed at.
+        """Return the networks of a run that have a published accuracy for images and classes as they were timed.
 
         Args:
             run: a run with times.
@@ -92,7 +93,7 @@ class Candidates:
             patterns: names or globs of networks; none for all.
 
         Raises:
-            ConfigError: for a run of several machines: a choice is for one.
+            ConfigError: for a run of several machines: a choice is for one; where no timed network has an accuracy.
             UnknownNameError: where no network matches.
         """
         if len(machines := by_machine(run)) > 1:
@@ -104,20 +105,25 @@ class Candidates:
         timed = compare_table(to_frame([run]))
         timed = timed[timed["latency"].notna() | timed["throughput"].notna()]
         costs = timed.rename(columns={name: cost for cost, name in _MEASURED.items()})
-        costs = costs[["network", "label", "input_size", *_MEASURED, *_BESIDE, "macs"]].astype(
-            {"input_size": "int32"}
-        )
+        costs = costs[["network", "label", *_IMAGENET, "input_size", *_MEASURED, *_BESIDE, "macs"]]
+        costs = costs.astype({"input_size": "int32"})
         costs["key"] = costs["network"].map(_without_tag)
         rows = _accuracies(images, column)
         rows["key"] = rows["network"].where(rows["network"].str.contains(":"), _TIMM + rows["network"])
-        joined = costs.merge(rows.drop(columns="network"), on=["key", "input_size"])
+        rows = rows.assign(**_IMAGENET).drop(columns="network")
+        joined = costs.merge(rows, on=["key", "input_size", *_IMAGENET]).drop(columns=list(_IMAGENET))
+        if joined.empty and len(costs):
+            raise ConfigError(
+                f"no network of run {run.name} has a published accuracy for images and classes as it was timed",
+                "time networks at the sizes that they are published for: leave out input_size and num_classes",
+            )
         several = costs["network"].duplicated(keep=False).any()
         weights = joined["weights"].where(joined["weights"].str.contains(":"), _TIMM + joined["weights"])
         joined["network"] = weights + (" (" + joined["label"] + ")" if several else "")
         joined["file_size"] = FP32 * joined["parameters"]
         without = sorted(set(costs["key"]) - set(joined["key"]))
         missing = (
-            f"Left out, as no accuracy of theirs is published at that size: {', '.join(without)}."
+            f"Left out, as no accuracy of theirs is published for such images and classes: {', '.join(without)}."
             if without
             else ""
         )

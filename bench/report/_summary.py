@@ -24,7 +24,7 @@ from bench.records.record import Record
 from bench.records.store import Run
 from bench.report.tables._view import missing
 from bench.report.text import plain
-from bench.units import DASH, percent
+from bench.units import DASH, percent, significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,10 @@ def _machines(records: Iterable[Record], names: Sequence[str]) -> list[str]:
 
 
 def _drift(drift: Drift) -> str:
-    change = f"{percent(abs(drift.ratio - 1))} {'longer' if drift.ratio >= 1 else 'shorter'}"
-    return f"The machine: at the end of the run {plain(drift.label)} took {change} than at its beginning."
+    change = f"{percent(abs(drift.ratio - 1))} {'longer' if drift.ratio >= 1 else 'shorter'} than"
+    if drift.ratio >= 2:
+        change = f"{significant(drift.ratio, 2)} times as long as"
+    return f"The machine: at the end of the run {plain(drift.label)} took {change} at its beginning."
 
 
 def _doubts(frame: pd.DataFrame) -> list[_Doubt]:

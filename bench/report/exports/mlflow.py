@@ -11,13 +11,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.analysis.flags import Row
-from bench.errors import UnsupportedError, reason
+from bench.errors import UnsupportedError, install_tip, reason
 from bench.report.exports import Files, Results, export
 from bench.report.exports._library import library
 from bench.report.exports._numbers import (
@@ -31,6 +32,10 @@ from bench.report.exports._numbers import (
 )
 
 _LONGEST = 5000  # characters of a tag or a parameter
+_DATABASE = (
+    "sqlalchemy",
+    "alembic",
+)  # which MLflow keeps one with, and its package for clients does not bring
 
 
 @export(
@@ -59,7 +64,12 @@ def _write(results: Results, folder: Path) -> None:
                 client.set_terminated(run, end_time=when)
                 for row in (row for row in rows if row["run"] == name):
                     _add_row(client, experiment, row, when)
-        except mlflow.exceptions.MlflowException as error:
+        except (mlflow.exceptions.MlflowException, ImportError) as error:
+            lacking = [name for name in _DATABASE if find_spec(name) is None]
+            if lacking or isinstance(error, ImportError):
+                what = " and ".join(lacking) or reason(error)
+                message = f"mlflow can write no database: it lacks {what}, as mlflow-skinny does"
+                raise UnsupportedError(message, install_tip("mlflow")) from error
             message = f"mlflow failed: {reason(error)}"
             raise UnsupportedError(message, "update it: pip install -U mlflow") from error
 

@@ -143,13 +143,18 @@ def _accuracies(results: Results) -> str:
         results.remark(f"tested on {images}")
     _tell_doubts(results, [one.label for one in plain if doubts(one.flags)])
     counts = results.table.dropna(subset="parameters").set_index("network")["parameters"].to_dict()
-    rows = [_accuracy_row(one, counts.get(one.network)) for one in plain]
+    sizes = results.frame.set_index("job_id")["input_size"].to_dict()
+    if lacking := [one.label for one in plain if one.network not in counts]:
+        told = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+        results.remark(f"param_count is empty of {told}: export a run beside that counts them (--task cost)")
+    rows = [_accuracy_row(one, counts.get(one.network), sizes[one.job]) for one in plain]
     return csv_text(pd.DataFrame(rows).sort_values("top1", ascending=False, kind="stable"))
 
 
-def _accuracy_row(one: Evaluation, parameters: float | None) -> dict[str, object]:
+def _accuracy_row(one: Evaluation, parameters: float | None, size: float) -> dict[str, object]:
+    """Return a row of timm's; images that are not cropped are seen whole, at the size (px) that the network takes."""
     crop, resize = one.transform.get("crop"), one.transform.get("resize")
-    side = crop[0] if crop else None
+    side = crop[0] if crop else size
     whole = min(resize) if isinstance(resize, list | tuple) else resize
     top1, top5 = 100 * one.top1.value, 100 * one.top5.value
     return {
@@ -160,6 +165,6 @@ def _accuracy_row(one: Evaluation, parameters: float | None) -> dict[str, object
         "top5_err": 100 - top5,
         "param_count": None if parameters is None else parameters / 1e6,
         "img_size": side,
-        "crop_pct": side / whole if side and whole else None,
+        "crop_pct": 1.0 if not crop else side / whole if whole else None,
         "interpolation": one.transform.get("interpolation"),
     }

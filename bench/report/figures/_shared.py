@@ -20,6 +20,7 @@ from bench.analysis.comparison import STATUS_WORDS, row_labels
 from bench.analysis.flags import doubts_of
 from bench.analysis.frame import PENDING
 from bench.analysis.keys import WAY
+from bench.analysis.shapes import as_published, as_trained
 from bench.plan.task import INPUT
 from bench.records.flags import spoken
 from bench.report.figures._labels import Line, Point, place_labels
@@ -51,8 +52,11 @@ class AccuracyKind:
 
 
 def accuracies(table: pd.DataFrame, first: str = "published_top5") -> list[AccuracyKind]:
-    """Return each kind of accuracy that the table has, published first; neither tasks nor trainings are mixed."""
-    return [*published(table, first), *trained(table)]
+    """Return each kind of accuracy that the table has, published first; neither tasks nor trainings are mixed.
+
+    A published one stands against what was counted and timed in the shape that it is of; rows of another have none.
+    """
+    return [*published(table[as_published(table)], first), *trained(table)]
 
 
 def published(table: pd.DataFrame, first: str = "published_top5") -> Iterator[AccuracyKind]:
@@ -81,11 +85,6 @@ def _protocol_note(parts: Iterable[pd.DataFrame]) -> str:
     return note if ways else ""
 
 
-_SHAPE_TRAINED = {
-    "input_size": "trained_size",
-    "in_channels": "trained_channels",
-    "num_classes": "trained_classes",
-}
 _TIMED = ("latency", "throughput", "peak_memory", "tensor_memory", "energy")
 
 
@@ -95,8 +94,7 @@ def trained(table: pd.DataFrame) -> Iterator[AccuracyKind]:
     An accuracy stands against the cost of the shape that was trained; what was timed in another shape is missing.
     """
     for name, rows in by_training(table[table["accuracy"].notna()]):
-        same = [rows[timed] == rows[trained] for timed, trained in _SHAPE_TRAINED.items()]
-        in_shape = pd.concat(same, axis=1).all(axis=1)
+        in_shape = as_trained(rows)
         own = rows.assign(
             value=rows["accuracy"],
             spread=rows["accuracy_sd"],

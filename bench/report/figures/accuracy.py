@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis.flags import flags_text
+from bench.analysis.shapes import as_published
 from bench.report.figures import figure
 from bench.report.figures._labels import Line, Point
 from bench.report.figures._layer_lists import weighted_layers
@@ -49,10 +50,11 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
     "macs_accuracy",
     title="Accuracy against multiply-accumulates",
     caption="Up and to the left is better. The area of a ball is the count of parameters; colour and marker are "
-    "the family. Published accuracies are as published and not measured here; where they were tested in several ways, "
-    "such as on 1 crop or on 10 crops of each image, brackets say how, and they do not compare across these. Bars at "
-    "measured ones are one standard deviation over seeds. Hollow marks are in doubt.",
-    needs="counted MACs, and a published accuracy or a short training, of the same network",
+    "the family. Published accuracies are as published and not measured here, of networks that were counted at the "
+    "size that they are published for; where they were tested in several ways, such as on 1 crop or on 10 crops of "
+    "each image, brackets say how, and they do not compare across these. Bars at measured ones are one standard "
+    "deviation over seeds. Hollow marks are in doubt.",
+    needs="counted MACs, and a published accuracy or a short training, of the same network at that size",
     place=10,
     charted=True,
 )
@@ -134,15 +136,15 @@ def _size_legend(drawing: Figure, most: float) -> None:
     title="Accuracy against receptive field",
     caption="The receptive field is the side of what one unit of the last local feature map can see, not clipped to "
     "the image; the dashed line is the side of the image, where all networks of a panel have the same. Published "
-    "accuracies are as published and not measured here; bars at measured ones are one standard deviation over "
-    "seeds. Hollow points are in doubt.",
-    needs="a counted receptive field, and a published accuracy or a short training, of the same network",
+    "accuracies are as published, for images of that size, and not measured here; bars at measured ones are one "
+    "standard deviation over seeds. Hollow points are in doubt.",
+    needs="a counted receptive field, and a published accuracy or a short training, of the same network at that size",
     place=66,
     charted=True,
 )
 def _by_field(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each kind of accuracy."""
-    rows = [(kind, _with_counted(kind.rows)) for kind in published(table)]
+    rows = [(kind, _with_counted(kind.rows)) for kind in published(table[as_published(table)])]
     rows += [(kind, _with_trained(kind.rows, frame)) for kind in trained(table)]
     kinds = worthwhile(replace(kind, rows=_with_field(some)) for kind, some in rows)
     failed = absent(frame, ["cost", "accuracy"], {n for kind in kinds[:MOST] for n in kind.rows["network"]})

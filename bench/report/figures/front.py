@@ -69,7 +69,8 @@ _FRONT = (
     "that is not decided. Others are paler, and hollow ones are in doubt and on no line. "
 )
 _OWN_SHAPE = (
-    "Accuracies of short trainings are shown where the network was timed in the shape it was trained in. "
+    "Accuracies are shown where the network was timed in the shape that it was trained in, or that they are published "
+    "for. "
 )
 
 
@@ -79,7 +80,7 @@ _OWN_SHAPE = (
     caption="Up and to the left is better. " + _FRONT.format("faster")
     + "Latency is of one image, each call waited for. " + _OWN_SHAPE
     + "Bars are the 95 % interval of the latency and one standard deviation of the accuracy over seeds.",
-    needs="a measured latency, and a published accuracy or a short training, of the same network",
+    needs="a measured latency, and a published accuracy or a short training, of the same network at that size",
     place=5,
     charted=True,
 )  # fmt: skip
@@ -98,7 +99,7 @@ def _latency_accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None
     + _OWN_SHAPE
     + "Bars are the 95 % interval of the throughput and one standard "
     "deviation of the accuracy over seeds.",
-    needs="a measured throughput, and a published accuracy or a short training, of the same network",
+    needs="a measured throughput, and a published accuracy or a short training, of the same network at that size",
     place=6,
     charted=True,
 )
@@ -114,7 +115,7 @@ def _throughput_accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | N
     + "Memory and energy are of the largest batch that was timed; memory is of the tensors alive at once where these "
     "were counted, else the process's peak. " + _OWN_SHAPE
     + "Bars are one standard deviation of the accuracy over seeds.",
-    needs="a measured memory or energy, and a published accuracy or a short training, of the same network",
+    needs="a measured memory or energy, and a published accuracy or a short training, of the same network at that size",
     place=25,
     charted=True,
 )  # fmt: skip

@@ -67,8 +67,14 @@ class Content:
 
     @property
     def front_figure(self) -> Picture | None:
-        """Return the figure of a race, or of what the answer weighs: accuracy against the speed that decides."""
-        name = "race" if self.data["races"] else f"{self.front_speed}_accuracy"
+        """Return the figure of a race, or of what the answer weighs: accuracy against the speed that decides.
+
+        Where nothing was timed, it is of trainings against their time, but beside the verdict of a study.
+        """
+        trained = "" if self.of_studies or not self.trainings.rows else "accuracy_time"
+        name = (
+            "race" if self.data["races"] else f"{self.front_speed}_accuracy" if self.front_speed else trained
+        )
         return next((figure for figure in self.figures if figure.name == name), None)
 
     @property

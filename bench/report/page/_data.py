@@ -17,6 +17,7 @@ from bench.analysis.comparison import setting_words
 from bench.analysis.flags import doubts_of
 from bench.analysis.keys import WAY
 from bench.analysis.replicates import SHARES, pooled
+from bench.analysis.shapes import TRAINED, as_published, as_trained
 from bench.analysis.trainings import by_epoch
 from bench.io import JsonObject
 from bench.plan.task import tasks
@@ -25,12 +26,12 @@ from bench.report._choice import TITLES
 from bench.report._raced import bare_name, race_table, races_of, reasons
 from bench.report._short_names import OWN
 from bench.report.figures._style import COLOURS, family_name, looks
-from bench.report.tables._columns import COMPARISON, quantity_column
+from bench.report.tables._columns import COMPARISON, published_share, quantity_column
 from bench.report.tables._view import Column, missing, number, share, spread, whole
 from bench.report.text import plain
 from bench.units import UNITS, Scale
 
-_NUMERIC = (number, share, spread, whole)
+_NUMERIC = (number, share, spread, whole, published_share)
 _PUBLISHED = Column(
     "published_top1",
     "Top-1, published",
@@ -46,6 +47,10 @@ _SIZES = {
     "in_channels": "input_size",
     "trained_channels": "trained_size",
 }  # px, told of what is compared within these
+# What is of one shape of images, by column: the place of its shape in a row's `shapes`. What sees pixels sees as many
+# of any image.
+_SHAPES = {"in_channels": 0, "trained_channels": 1, "dataset": 1, "published_protocol": 2, "evaluated_on": 2}
+_OF_ANY_SHAPE = ("receptive_field",)
 
 
 def _more() -> Iterator[Column]:
@@ -72,7 +77,8 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer
 
     Keys: `families` (name to colour and marker, as in the figures), `scales` (unit to factors and symbols),
         `quantities` (key to title, unit, which direction is better, whether it is exact, `within` which settings it is
-        compared, and those that are told as well, that it is `at`), `axes` (those to be set against each other),
+        compared, and those that are told as well, that it is `at`; of which `shape` of images it is), `axes` (those to
+        be set against each other),
         `rows`, `batches`, `curves`, `layers`, `front` (the columns that the answer weighs, speed and accuracy; None
         where it weighs none), `races` (of each its networks, and why each is the choice or is not), `own` (networks of
         one's own, which stand out in every chart).
@@ -91,11 +97,15 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer
                 "exact": c.exact,
                 "within": list(c.within),
                 "at": _at(c),
+                "shape": _shape(c),
             }
             for c in columns
         },
         "axes": [c.key for c in columns if c.key not in _PERCENTILES and table[c.key].notna().any()],
-        "rows": [_row(row, columns) for row in table.to_dict("records")],
+        "rows": [
+            {**_row(row, columns), "shapes": shapes}
+            for row, shapes in zip(table.to_dict("records"), _shapes_of(table), strict=True)
+        ],
         "batches": list(_batches(table, frame)),
         "curves": list(_curves(frame)),
         "layers": list(_layers(frame)),
@@ -157,6 +167,24 @@ def _quantities(table: pd.DataFrame) -> list[Column]:
 def _at(column: Column) -> list[str]:
     """Return the settings that are told of a comparison, and do not forbid it."""
     return [_SIZES[key] for key in column.within if key in _SIZES]
+
+
+def _shape(column: Column) -> int | None:
+    """Return of which of a row's shapes a quantity is; None of what is the same for images of any."""
+    own = (_SHAPES[key] for key in column.within if key in _SHAPES and column.key not in _OF_ANY_SHAPE)
+    return next(own, None)
+
+
+def _shapes_of(table: pd.DataFrame) -> list[str]:
+    """Return for each row a letter for each shape: that it has itself, was trained in, and is published for.
+
+    Equal letters are one shape: what is of two shapes is not set against each other.
+    """
+    tests = (as_published(table), as_published(table, TRAINED), as_trained(table))
+    return [
+        f"{'p' if own else 'o'}{'p' if trained else 'o' if alike else 't'}p"
+        for own, trained, alike in zip(*tests, strict=True)
+    ]
 
 
 def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, object]:

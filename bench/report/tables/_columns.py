@@ -9,6 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from bench.analysis.replicates import PERCENTILES
+from bench.analysis.shapes import near_published
 from bench.claims.table import COUNTS, Native, in_print, published_table
 from bench.plan.settings import OnDevice
 from bench.plan.task import INPUT, Quantity, Task, tasks
@@ -78,7 +79,18 @@ def _task_columns(task: Task) -> Iterator[Column]:
             yield Column(task.batch_column, task.batch_title, whole, show="differing")
 
 
-_PUBLISHED_RAW = {"published_top1": "", "published_source": ""}
+def published_share(row: Row, column: Column, scale: Scale) -> Cell:
+    """Show a published accuracy, and for images of which size it is where the row is of another one."""
+    cell = share(row, column, scale)
+    return cell if cell is EMPTY else replace(cell, note=_published_at(row))
+
+
+def _published_at(row: Row) -> str:
+    size = row["published_size"]
+    return "" if missing(size) or near_published(row) else f"at {size:.0f} px"
+
+
+_PUBLISHED_RAW = {"published_top1": "", "published_source": "", "published_size": "px"}
 _TRAINED_RAW = {
     "trained_channels": "",
     "trained_classes": "",
@@ -92,7 +104,7 @@ _NETWORK: tuple[Column, ...] = (
     Column(
         "published_top5",
         "Top-5, published",
-        share,
+        published_share,
         "%",
         raw=_PUBLISHED_RAW,
         better="higher",
@@ -175,13 +187,16 @@ def comparison_view(table: pd.DataFrame, *, narrow: bool = False) -> View:
 
 
 def _published(row: Row, column: Column, _scale: Scale) -> Cell:
-    """Show a published count as it is in print, and by how much ours differs where the digits do not explain it."""
+    """Show a published count as it is in print, and by how much ours differs where the digits do not explain it.
+
+    Where ours is of another size, it is told of which the published one is.
+    """
     value, gap = row[column.key], row[f"{column.key}_gap"]
     if missing(value):
         return EMPTY
     digits = len(in_print(value)[0].as_tuple().digits)
     unit = COUNTS[column.key.removeprefix("published_")]
-    note = "" if math.isnan(gap) else f"counted: {100 * gap:+.1f} %".replace("-", "−")
+    note = _published_at(row) if math.isnan(gap) else f"counted: {100 * gap:+.1f} %".replace("-", "−")
     return Cell(show(value, unit, min(digits, 4)), note, float(value))
 
 

@@ -1,10 +1,17 @@
 // The charts: two quantities against each other, one quantity ranked, throughput by batch size, curves of trainings.
 const QUANTITIES = DATA.quantities;
-const accuracyOf = DATA.front?.[1] ?? "published_top1";
+// Accuracies and costs stand against each other where both are of one shape of images: see `shapes` of the rows.
+const together = (row, ...keys) => {
+  const places = keys.map(key => QUANTITIES[key]?.shape ?? null).filter(place => place !== null);
+  return new Set(places.map(place => row.shapes[place])).size < 2;
+};
+const compares = (row, x, y) => x in row.values && y in row.values && together(row, x, y);
+const compared = (x, y) => x in QUANTITIES && y in QUANTITIES && DATA.rows.filter(row => compares(row, x, y)).length > 1;
+const accuracyOf = DATA.front?.[1] ?? ["published_top1", "accuracy"].find(key => compared("macs", key)) ?? "accuracy";
 const PRESETS = [ // title, x, y, logarithmic x, logarithmic y
   ...(DATA.front ? [["The answer", ...DATA.front, true, false]] : []),
-  ["Published accuracy against MACs", "macs", accuracyOf, true, false],
-  ["Accuracy against MACs as trained", "trained_macs", "accuracy", true, false],
+  [`${accuracyOf === "accuracy" ? "Accuracy" : "Published accuracy"} against MACs`, "macs", accuracyOf, true, false],
+  ...(compared("macs", "accuracy") ? [] : [["Accuracy against MACs as trained", "trained_macs", "accuracy", true, false]]),
   ["Accuracy against throughput", "throughput", accuracyOf, true, false],
   ["Accuracy against latency", "latency", accuracyOf, true, false],
   ["Accuracy against memory of tensors", "tensor_memory", accuracyOf, true, false],
@@ -88,14 +95,15 @@ function severalWays(points, keys) {
 
 function scatter(host) {
   if (DATA.axes.length < 2) return;
-  const presets = PRESETS.filter(([, x, y]) => has(x) && has(y) && DATA.rows.filter(r => x in r.values && y in r.values).length > 1);
-  const [, x, y, logX, logY] = presets[0] ?? ["", ...DATA.axes.slice(0, 2), false, false];
+  const presets = PRESETS.filter(([, x, y]) => compared(x, y));
+  const pairs = DATA.axes.flatMap((one, i) => DATA.axes.slice(i + 1).map(other => [one, other]));
+  const [, x, y, logX, logY] = presets[0] ?? ["", ...(pairs.find(pair => compared(...pair)) ?? pairs[0]), false, false];
   const chosen = { x, y, logX, logY, size: has("parameters") ? "parameters" : "" };
   const note = make("figcaption");
   const [head, body] = panel(host, "chart-scatter", "One against another");
   const content = () => {
     const rows = DATA.rows.map((row, number) => ({ row, number })).filter(({ row, number }) =>
-      shownRow(row, number) && chosen.x in row.values && chosen.y in row.values);
+      shownRow(row, number) && compares(row, chosen.x, chosen.y));
     const points = merged(rows, chosen.x, chosen.y);
     const sizes = points.map(p => DATA.rows[p.numbers[0]].values[chosen.size] ?? 0), largest = Math.max(...sizes), room = body.clientWidth < 500 ? 12 : 22;
     points.forEach((point, i) => { point.ball = sizes[i] > 0 ? 6 + room * Math.sqrt(sizes[i] / largest) : 0; });
@@ -106,6 +114,7 @@ function scatter(host) {
       severalWays(points, [chosen.x, chosen.y]) ? "Published accuracies were tested in several ways, on 1 crop up to several scales, as the table says: they do not compare across these." : "",
       points.some(p => p.up || p.across) ? "Bars are 95 % intervals." : "",
       points.some(p => p.doubted) ? "Hollow marks are in doubt, and on no front." : "",
+      DATA.rows.some(row => chosen.x in row.values && chosen.y in row.values && !together(row, chosen.x, chosen.y)) ? "Networks are left out whose two numbers are of images of different shapes: an accuracy stands against costs at the size that it was trained or published for." : "",
     ].filter(Boolean).join(" ");
     return {
       title: "One quantity against another", points, lines: [], front,
@@ -140,7 +149,7 @@ const doubtNote = doubts => {
 function ranking(host) {
   if (!names.length) return;
   const most = 60;
-  const first = ["latency", "throughput", "macs", names[0][0]].find(has);
+  const first = ["latency", "throughput", "accuracy", "macs", names[0][0]].find(has);
   const chosen = { key: first, log: QUANTITIES[first].unit !== "%" };
   const [head, body] = panel(host, "chart-ranking", "One by one");
   const note = make("figcaption");
@@ -165,7 +174,7 @@ function ranking(host) {
       const [low, high] = (row.ends[chosen.key] ?? [value, value]).map(end => Math.max(box.left, Math.min(box.right, x.at(end))));
       const mark = draw("g", { class: "mark row", "data-network": row.network },
         draw("rect", { class: "hit", x: 0, y: at - step / 2, width, height: step }),
-        draw("text", { class: "tick name", x: left - 10, y: at + 4, "text-anchor": "end" }, brief(row.label, Math.floor((left - 14) / 7.2))),
+        draw("text", { class: "tick name", x: left - 10, y: at + 4, "text-anchor": "end" }, fitted(row.label, 0.94 * (left - 12), isOwn(row))),
         draw("path", { class: "stem", d: path([[box.left, at], [x.at(value), at]]), stroke: colour }),
         draw("path", { class: "interval", d: path([[low, at], [high, at]]), stroke: colour }),
         shape(markerOf(row.family), x.at(value), at, 4.5, row.doubts[chosen.key] ? { color: colour, class: "dot hollow" } : { fill: colour, class: "dot" }),

@@ -15,7 +15,7 @@ function layersView(host) {
     strips.replaceChildren(...STRIPS.filter(([key]) => net.columns.includes(key)).map(([key, title, unit]) => strip(net, key, title, unit)));
     table.replaceChildren(layerTable(net));
   };
-  host.append(make("div", { class: "controls" }, select("Network", DATA.layers.map((net, i) => [String(i), net.label]), String(chosen), v => { chosen = +v; render(); })), strips, table);
+  host.append(make("div", { class: "controls" }, select("Network", DATA.layers.map((net, i) => [String(i), choosable(net.label)]), String(chosen), v => { chosen = +v; render(); })), strips, table);
   redraws.push(render);
   render();
 }

@@ -21,6 +21,12 @@ const widthOf = (text, bold) => { // of a name in a chart, with the rim around i
   pen.font = `${bold ? 700 : 400} 11px ${face}`;
   return pen.measureText(text).width + 3;
 };
+const fitted = (text, room, bold) => { // as many of its letters as fit
+  let most = [...text].length;
+  while (most > 9 && widthOf(brief(text, most), bold) > room) most--;
+  return brief(text, most);
+};
+const choosable = name => brief(name, name.length > 40 ? 24 : 40); // a closed box shows so many letters of its choice
 const longest = width => Math.min(26, Math.floor(width / 24)); // letters of a name at the end of a line
 const path = (points, close) => "M" + points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L") + (close ? "Z" : "");
 
@@ -135,15 +141,19 @@ function plot(host, content, height = 380) {
     }
     const free = ([a, b, c, d]) => a >= box.left && c <= width - 2 && b >= 2 && d <= box.bottom &&
       taken.every(([e, f, g, h]) => c < e || a > g || d < f || b > h);
-    for (const mark of ownFirst(named)) {
-      const text = brief(mark.label, 28);
+    const letters = named.length > 60 ? [28] : [28, 18, 12]; // where a whole name hits something a part of it may not
+    for (const [mark, most] of ownFirst(named).flatMap(mark => letters.filter((n, i) => !i || n < mark.label.length).map(n => [mark, n]))) {
+      if (mark.placed) continue;
+      const text = brief(mark.label, most);
       const [w, h, away] = [widthOf(text, isOwn(mark)), 12, mark.r + 3];
-      const ends = mark.bars.flatMap(bar => bar.map(([x]) => x));
+      const ends = mark.bars.flatMap(bar => bar.map(([x]) => x)), heights = mark.bars.flatMap(bar => bar.map(([, y]) => y));
       const spots = [[mark.px + away, mark.py - 6], [mark.px - away - w, mark.py - 6], [mark.px - w / 2, mark.py - away - 11], [mark.px - w / 2, mark.py + away - 1],
         [Math.max(mark.px, ...ends) + 5, mark.py - 6], [Math.min(mark.px, ...ends) - 5 - w, mark.py - 6],
-        ...[[3, -18], [3, 6], [-3 - w, -18], [-3 - w, 6]].map(([a, b]) => [mark.px + a, mark.py + b + Math.sign(b) * (mark.r - 5)])];
+        ...[[3, -18], [3, 6], [-3 - w, -18], [-3 - w, 6]].map(([a, b]) => [mark.px + a, mark.py + b + Math.sign(b) * (mark.r - 5)]),
+        ...(most > 12 ? [] : [Math.min(mark.py - mark.r, ...heights) - 14, Math.max(mark.py + mark.r, ...heights) + 2]).map(b => [Math.max(box.left, Math.min(mark.px - w / 2, width - 3 - w)), b])];
       const spot = spots.find(([a, b]) => free([a, b, a + w, b + h]));
       if (!spot) continue;
+      mark.placed = true;
       taken.push([spot[0], spot[1], spot[0] + w, spot[1] + h]);
       inner.append(draw("text", { class: "label mark", x: spot[0].toFixed(1), y: (spot[1] + 10).toFixed(1), "data-network": mark.network }, text));
     }

@@ -19,7 +19,7 @@ theme.addEventListener("click", () => {
 const box = find("#highlight");
 if (box) {
   const networks = [...new Set([...DATA.rows, ...DATA.curves].map(row => row.network))];
-  box.append(...networks.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).map(name => make("option", { value: name }, name)));
+  box.append(...networks.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).map(name => make("option", { value: name, title: name }, choosable(name))));
   box.addEventListener("change", () => { highlighted = ""; highlight(box.value); });
 }
 all("tr[data-network] th bdi").forEach(name => name.addEventListener("click", () => highlight(name.closest("tr").dataset.network)));

@@ -158,9 +158,9 @@ def check_backend(name: str) -> str | None:
         backend.load()
         prepared = backend.prepare(model, images, job)
         eager = BACKENDS.get("eager").prepare(model, images, job)
-        measured = agreement(eager.call, prepared.call, precision)
+        measured = agreement(eager.call, prepared.call, precision, images)
         images.copy_(torch.randn(images.shape, generator=torch.Generator().manual_seed(1)))
-        of_others = agreement(eager.call, prepared.call, precision)
+        of_others = agreement(eager.call, prepared.call, precision, images)
     assert not measured.flags, f"it differs from eager: {', '.join(measured.flags)}"
     assert measured.samples[0] < 1e-5 or precision == "int8", (
         f"it differs from eager by {measured.samples[0]:g}"

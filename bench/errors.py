@@ -136,9 +136,13 @@ def encodable(text: str) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """Return an exception's text, as UTF-8 can hold it, also of a user's class whose text cannot be had."""
+    """Return an exception's text, as UTF-8 can hold it, also of a user's class whose text cannot be had.
+
+    Notes that were added to it stand behind it in brackets.
+    """
     try:
-        return encodable(str(error))
+        notes = "; ".join(getattr(error, "__notes__", ()))
+        return encodable(f"{error} ({notes})" if notes else str(error))
     except Exception as failure:
         return f"its text cannot be had: {type(failure).__name__}"
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Runnable, refusal
 from bench.contracts import _small_network, check_backend
-from bench.errors import UnknownNameError, UnsupportedError, install_tip
+from bench.errors import UnknownNameError, UnsupportedError, install_tip, typed_text
 from bench.execution._worker import _measure, switch, work
 from bench.plan.job import Job
 from bench.plan.settings import Precision, Timed
@@ -157,6 +157,54 @@ def test_a_network_that_keeps_state_is_not_held_against_the_backend(tmp_path: Pa
     source = NET.replace("return self.head(", "self.calls += 1\n        return self.calls * self.head(")
     found = measured(user_job(tmp_path, source, backend="fake"))
     assert found["output_difference"].flags == ("not_deterministic",)
+
+
+@pytest.mark.parametrize("backend", ["eager", "fake"])
+@pytest.mark.parametrize("task", ["infer", "train_step", "layers"])
+def test_a_network_that_overwrites_its_images_is_told_as_that_and_held_against_eager(
+    tmp_path: Path, fake: Fake, task: str, backend: str
+) -> None:
+    fake.add(lambda model, images, job: Runnable(lambda: model(images)), for_training=lambda model: model)
+    source = NET.replace("return self.head(", "x.mul_(0.5)\n        return self.head(").replace(
+        "self.features(x)", "self.features(x.clone())"
+    )
+    found = measured(user_job(tmp_path, source, backend=backend, task=task))
+    time = found["network_time" if task == "layers" else "step_time"]
+    assert "changes_images" in time.flags
+    told = {flag for measurement in found.values() for flag in measurement.flags}
+    assert not told & {"not_deterministic", "changes_itself", "differs"}
+
+
+BRANCHES = {
+    "return self.head(": None,
+    "if x.sum() > 0: x = -x\n        return self.head(": "traced_branch",
+    "x = x * float(x.mean())\n        return self.head(": "traced_branch",
+    "x = x if int(x.shape[2]) > 2 and bool(self.head.bias.numel()) else -x\n        return self.head(": None,
+    "x = torch.where(x.sum() > 0, -x, x)\n        return self.head(": None,
+}
+
+
+@pytest.mark.parametrize("exporter", ["tracing", "torch.export"])
+@pytest.mark.parametrize("forward", BRANCHES)
+def test_an_engine_that_was_traced_keeps_one_way_of_a_network_that_looks_at_its_images(
+    tmp_path: Path, fake: Fake, forward: str, exporter: str
+) -> None:
+    fake.add(lambda model, images, job: Runnable(lambda: model(images), {"exporter": exporter}))
+    found = measured(user_job(tmp_path, NET.replace("return self.head(", forward), backend="fake"))
+    told = "traced_branch" if "traced_branch" in found["latency"].flags else None
+    assert told == (BRANCHES[forward] if exporter == "tracing" else None)
+
+
+@pytest.mark.parametrize("task", ["infer", "train_step", "layers"])
+def test_a_network_that_fails_later_says_in_which_of_its_calls(tmp_path: Path, task: str) -> None:
+    failing = (
+        "self.calls += 1\n        if self.calls == 5: raise ValueError('no five')\n        return self.head("
+    )
+    with pytest.raises(ValueError, match="no five") as caught:
+        measured(user_job(tmp_path, NET.replace("return self.head(", failing), task=task))
+    assert (
+        typed_text(caught.value) == "ValueError: no five (in call 5 of the network, after 4 that went well)"
+    )
 
 
 @pytest.mark.parametrize("task", ["infer", "train_step"])
@@ -493,7 +541,7 @@ def test_outputs_that_are_not_finite_are_flagged() -> None:
     def wild() -> Tensor:
         return torch.tensor([math.inf, 1.0])
 
-    assert agreement(wild, wild, "fp16").flags == ("not_finite",)
+    assert agreement(wild, wild, "fp16", torch.zeros(2)).flags == ("not_finite",)
 
 
 def test_arrays_and_overwritten_tensors_are_compared_too() -> None:
@@ -502,7 +550,9 @@ def test_arrays_and_overwritten_tensors_are_compared_too() -> None:
     def overwrites() -> Tensor:
         return buffer.copy_(torch.ones(2))
 
-    assert agreement(overwrites, lambda: np.ones(2, dtype=np.float32), "fp32").samples == (0.0,)
+    assert agreement(overwrites, lambda: np.ones(2, dtype=np.float32), "fp32", torch.zeros(2)).samples == (
+        0.0,
+    )
 
 
 def test_a_refusal_is_one_line() -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import Bench, make_job
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.utils.checkpoint import checkpoint
 
 from bench.archs.naming import resolve
 from bench.costs import prepare
+from bench.costs._storage import without_storage
 from bench.errors import InvalidModelError
+from bench.report.tables.training_cost import training_document
 from bench.tasks._step import training_step
 from bench.timing.memory import tensor_memory
-from bench.training._forecast import forecast
+from bench.training._forecast import _workspace, forecasts
 from bench.training.step_cost import training_table
 
 
@@ -33,11 +39,8 @@ from bench.training.step_cost import training_table
 def test_the_forecast_is_what_is_counted_of_a_real_step(arch: str, size: int, batch: int) -> None:
     known = resolve(arch)
     subject = prepare(known, input_size=size, num_classes=10)
-    labels = torch.zeros(batch, dtype=torch.long, device="meta")
-    model = subject.model.train()
-    images = torch.empty(batch, *subject.shape[1:], device="meta")
-    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-    made = forecast(model, images, lambda output: F.cross_entropy(output, labels), optimiser)  # type: ignore[arg-type]
+    images = torch.empty(subject.shape, device="meta")
+    made = forecasts(subject.model.train(), images, [batch], F.cross_entropy)[batch]  # type: ignore[arg-type]
     real = known.build(num_classes=10, input_size=size).train()
     job = make_job(task="train_step", arch=arch, num_classes=10)
     step = training_step(real, torch.zeros(batch, *subject.shape[1:]), job)
@@ -47,8 +50,22 @@ def test_the_forecast_is_what_is_counted_of_a_real_step(arch: str, size: int, ba
     assert made.peak == pytest.approx(peak, rel=0.002, abs=16 * batch)
     weights = sum(p.numel() * p.element_size() for p in real.parameters())
     assert made.gradients == made.optimiser == weights
-    assert made.images == images.numel() * 4
+    assert made.images == batch * images.numel() * 4
     assert made.process > made.peak
+
+
+Layer = Callable[[Tensor], Tensor]
+"""Of tokens [B, 16, 16]."""
+
+
+def attention(query: Tensor, keys: Tensor, **settings: Any) -> Tensor:
+    heads = [t.unflatten(2, (-1, 4)).transpose(1, 2) for t in (query, keys, keys)]
+    return F.scaled_dot_product_attention(*heads, **settings).transpose(1, 2).flatten(2)  # type: ignore[no-any-return]
+
+
+class Multihead(nn.MultiheadAttention):
+    def forward(self, x: Tensor, **settings: Any) -> Tensor:  # type: ignore[override]
+        return super().forward(x, x, x, **settings)[0]
 
 
 class Biased(nn.Module):
@@ -56,24 +73,124 @@ class Biased(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.bias = nn.Parameter(torch.zeros(4, 16, 16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return attention(x, x, attn_mask=self.bias)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind: type[nn.RNNBase], **settings: Any) -> None:
+        super().__init__()
+        self.layer = kind(16, 16, batch_first=True, **settings)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)[0][..., :16]  # type: ignore[no-any-return]
+
+
+class Calling(nn.Module):
+    def __init__(self, function: Layer) -> None:
+        super().__init__()
+        self.function = function
+        self.layer = nn.Linear(16, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.layer(x))
+
+
+def written(x: Tensor) -> Tensor:
+    made = x.clone()
+    made[:, ::2] = x[:, 1::2].cumsum(1)
+    return made.add_(1).mul_(2)
+
+
+class Embedded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, 16, sparse=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.table(x.abs().long()[..., 0])  # type: ignore[no-any-return]
+
+
+KINDS: dict[str, Callable[[], nn.Module]] = {
+    "learnt bias": Biased,
+    "grouped queries": lambda: Calling(lambda x: attention(x, x[..., :4], enable_gqa=True)),
+    "causal": lambda: Calling(lambda x: attention(x, x, is_causal=True)),
+    "dropout": lambda: Calling(lambda x: attention(x, x, dropout_p=0.5)),
+    "no weights": lambda: nn.Sequential(Multihead(16, 2, batch_first=True)),
+    "an encoder": lambda: nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=True),
+    "an LSTM": lambda: Recurrent(nn.LSTM),
+    "LSTMs both ways": lambda: Recurrent(nn.LSTM, num_layers=2, bidirectional=True, dropout=0.5),
+    "a GRU": lambda: Recurrent(nn.GRU),
+    "written in place": lambda: Calling(written),
+    "einsum": lambda: Calling(lambda x: torch.einsum("bij,bkj->bik", x, x).softmax(-1) @ x),
+    "checkpointed": lambda: Calling(lambda x: checkpoint(lambda t: t.exp().sin(), x, use_reentrant=False)),  # type: ignore[no-any-return]
+    "weight norm": lambda: weight_norm(nn.Linear(16, 16)),
+}
+
+
+class Tokens(nn.Module):
+    """What a kind does to the 16 patches of an image of 16 px, each with 16 numbers."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
         self.embed = nn.Conv2d(3, 16, 4, 4)
-        self.bias = nn.Parameter(torch.zeros(2, 16, 16))
+        self.layer = KINDS[kind]()
         self.head = nn.Linear(16, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.embed(x).flatten(2).transpose(1, 2).unflatten(2, (2, 8)).transpose(1, 2)
-        x = F.scaled_dot_product_attention(x, x, x, attn_mask=self.bias)
-        return self.head(x.transpose(1, 2).flatten(2).mean(1))  # type: ignore[no-any-return]
+        return self.head(self.layer(self.embed(x).flatten(2).transpose(1, 2)).mean(1))  # type: ignore[no-any-return]
 
 
-def test_attention_with_a_bias_that_is_learnt_is_forecast_as_it_runs() -> None:
-    arch = replace(resolve("lenet5"), builder=lambda **_: Biased())
-    made = training_table(arch, 2, None, {"in_channels": 3, "input_size": 16})["memory"]
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_is_forecast_with_the_kernels_that_it_runs_on(kind: str) -> None:
+    with without_storage():
+        model = Tokens(kind).train()
+    made = forecasts(model, torch.empty(1, 3, 16, 16, device="meta"), [2], F.cross_entropy)[2]  # type: ignore[arg-type]
     job = make_job(task="train_step", arch="lenet5", num_classes=10)
-    step = training_step(Biased().train(), torch.zeros(2, 3, 16, 16), job)
+    step = training_step(Tokens(kind).train(), torch.zeros(2, 3, 16, 16), job)
     step()
     assert step.held is not None
-    assert made["peak"] == pytest.approx(tensor_memory(step, step.held()).samples[0], rel=0.01)
+    assert made.peak == pytest.approx(tensor_memory(step, step.held()).samples[0], rel=0.01)
+    assert not made.unknown
+
+
+@pytest.mark.parametrize("batch", [3, 20])
+@pytest.mark.parametrize("steps", [5, 150])
+def test_the_workspace_of_a_recurrent_layer_is_learnt_from_short_calls(steps: int, batch: int) -> None:
+    shapes = ((steps, batch, 8), (80, 8), (80, 20), (80,), (80,), (batch, 20), (batch, 20))
+    settings = (False, [], 2, 20, 1, True, False, False, True)
+    call = (*(torch.zeros(shape) for shape in shapes), *settings)
+    kept = torch.ops.aten.mkldnn_rnn_layer(*call)[3].nbytes
+    assert _workspace(call) == pytest.approx(kept, rel=0.05)
+
+
+def test_gradients_whose_size_hangs_on_values_are_told_as_the_least() -> None:
+    with without_storage():
+        model = Embedded().train()
+    loss = lambda output, _: output.sum()  # noqa: E731
+    made = forecasts(model, torch.empty(1, 8, 16, device="meta"), [2], loss)[2]
+    assert made.unknown
+    assert all(name.startswith("aten.") for name in made.unknown)
+
+
+def test_an_operator_of_another_library_is_named_and_nothing_claimed_of_it() -> None:
+    @torch.library.custom_op("bench_tests::doubled", mutates_args=())
+    def doubled(x: Tensor) -> Tensor:
+        return 2 * x
+
+    doubled.register_fake(torch.empty_like)
+    doubled.register_autograd(lambda _, gradient: 2 * gradient)
+    with without_storage():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(48, 16), Calling(doubled))
+    made = forecasts(model, torch.empty(1, 3, 4, 4, device="meta"), [2], F.cross_entropy)[2]  # type: ignore[arg-type]
+    assert made.unknown == ("bench_tests.doubled",)
+    table = training_table(resolve("lenet5"), 2, 1, {})
+    told = training_document(table | {"memory": made.to_json()}).notes
+    assert not any("at least" in note for note in training_document(table).notes)
+    assert any("at least" in note for note in told)
+    assert any("bench_tests.doubled" in note for note in told)
 
 
 def test_a_step_costs_as_much_again_for_each_gradient() -> None:

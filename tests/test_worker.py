@@ -563,6 +563,7 @@ def test_what_a_forward_pass_changes_is_a_doubt(tmp_path: Path) -> None:
         ("return super().forward(x) + torch.rand(1)", "not_deterministic"),
         ("self.head.weight.data.add_(1e-6); return super().forward(x)", "changes_itself"),
         ("self.count.add_(1); return super().forward(x)", "changes_itself"),
+        ("return super().forward(x.mul_(0.5))", "changes_images"),
         ("return super().forward(x)", None),
     ],
 )
@@ -574,7 +575,7 @@ def test_a_network_that_does_more_than_answer_is_doubted(
     )
     found = story(make(tmp_path, f"class Net(Base):\n{count}  def forward(self, x):\n    {forward}", "infer"))
     assert found["status"] == "ok", found["error"]
-    doubts = {"not_finite", "not_deterministic", "changes_itself"}
+    doubts = {"not_finite", "not_deterministic", "changes_itself", "changes_images"}
     assert doubts & set(found["measurements"]["latency"].flags) == ({flag} if flag else set())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
@@ -51,7 +52,8 @@ class Runnable:
         call: runs one forward pass over the images that lie in the tensor which it was prepared with, and returns the
             logits [B, classes], as a tensor or an array; what it returned may be overwritten by the next call.
         detail: what the preparation came to, such as its parts in seconds; plain JSON values.
-        held: returns the tensors that are there before a call, where torch's dispatcher is shown all others.
+        held: returns the tensors that are there before a call, the images last, where torch's dispatcher is shown all
+            others.
         engine: what an engine says of what it runs; None for torch itself.
         flags: doubts about its results, whatever they are on.
     """
@@ -88,6 +90,25 @@ class Backend:
     blocks_host: bool = False
     outside_allocator: bool = False
     precisions: tuple[str, ...] = ()
+
+
+_MADE: WeakKeyDictionary[nn.Module, list[int]] = WeakKeyDictionary()
+
+
+def numbered(model: nn.Module, images: Tensor) -> Call:
+    """Return a call of a network that says of what it raises in which of its calls, made by any of these, it was."""
+    made = _MADE.setdefault(model, [0])
+
+    def call() -> object:
+        made[0] += 1
+        try:
+            return model(images)
+        except Exception as error:
+            if made[0] > 1:
+                error.add_note(f"in call {made[0]} of the network, after {made[0] - 1} that went well")
+            raise
+
+    return call
 
 
 BACKENDS: Registry[Backend] = Registry("backend", "bench.backends")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Runnable
+from bench.backends import BACKENDS, Backend, Runnable, numbered
 from bench.plan.job import Job
 
 
 def _prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:  # noqa: ARG001 (one signature for all)
-    return Runnable(lambda: model(images), held=lambda: [*model.parameters(), *model.buffers(), images])
+    return Runnable(numbered(model, images), held=lambda: [*model.parameters(), *model.buffers(), images])
 
 
 def _unsupported(job: Job) -> str | None:

@@ -142,6 +142,11 @@ class Trace:
     result: object = None
 
     @property
+    def taken(self) -> list[str]:
+        """By what Python took values that depend on the image, so that a branch or a number may hang on them."""
+        return [name for name in dict.fromkeys(self.data_dependent) if name in _TAKEN | _TAKING]
+
+    @property
     def first(self) -> int:
         """Multiply-accumulates by fvcore's handles and ours."""
         return sum(self.macs.values())
@@ -523,6 +528,7 @@ class _Values(TorchFunctionMode):
 _TAKEN = frozenset(
     ("tolist", "numpy", "__array__", "__dlpack__", "__bool__", "__int__", "__float__", "__index__")
 )
+_TAKING = frozenset(("_local_scalar_dense", "item", "equal", "is_nonzero"))  # operators
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _aten = torch.ops.aten
 _VIEWS = {_aten._unsafe_view, _aten._reshape_alias, _aten.lift_fresh, _aten.alias, _aten.detach}

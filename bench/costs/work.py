@@ -179,7 +179,7 @@ class _Counting(TorchDispatchMode):
         """Run an operator and note what it does; one that is made of others, or takes functions, as those."""
         kwargs = kwargs or {}
         if not isinstance(func, OpOverload):
-            return _higher_order(self, func, args, kwargs)
+            return run_higher_order(self, func, args, kwargs)
         args, kwargs = all_meta(func, args, kwargs)
         packet = func.overloadpacket
         known = any(packet in table for table in (MATRIX, OTHER, MOVING, BACKWARD)) or pointwise(func)
@@ -235,7 +235,9 @@ def owners(loss: Tensor, marks: list[tuple[int, Key]]) -> list[tuple[Node, Key]]
     return list(owned.items())
 
 
-def _higher_order(mode: TorchDispatchMode, func: HigherOrderOperator, args: Args, kwargs: Kwargs) -> object:
+def run_higher_order(
+    mode: TorchDispatchMode, func: HigherOrderOperator, args: Args, kwargs: Kwargs
+) -> object:
     """Run an operator that takes functions so that a mode sees what they do, where that is known."""
     kernel = watched_kernel(func)
     if kernel is None:
@@ -290,22 +292,3 @@ def count_pass(followed: Followed, step: Step) -> _Counting:
             for parameter in followed.modules[0].parameters():
                 parameter.grad = None
     return counting
-
-
-class OnMeta(TorchDispatchMode):
-    """Lets buffers and constants that have storage be combined with tensors that have none, while it is entered."""
-
-    supports_higher_order_operators = True
-
-    def __torch_dispatch__(
-        self,
-        func: OpOverload | HigherOrderOperator,
-        types: object,
-        args: Args = (),
-        kwargs: Kwargs | None = None,
-    ) -> object:
-        """Run an operator on tensors without storage."""
-        if not isinstance(func, OpOverload):
-            return _higher_order(self, func, args, kwargs or {})
-        args, kwargs = all_meta(func, args, kwargs or {})
-        return func(*args, **kwargs)

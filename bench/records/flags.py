@@ -52,12 +52,17 @@ FLAGS: dict[str, str] = {
     "detail has how many run in which), or the network keeps more than half of its numbers in another",
     "fewer_threads": "the engine has fewer threads than the row says, or leaves all but one idle where eager does not",
     "other_layout": "the images lie in another layout than the engine takes: each call converts them",
+    "traced_branch": "the network takes values of its images into Python, to choose its way or to compute with, and "
+    "the engine was made by tracing, which keeps what they were of one image; of others it may say something else. "
+    "torch.where and torch.cond choose inside the graph",
     "saturated": "more than 5 % of the values of a quantised tensor lie beyond its range, or the CPU adds products of "
     "8-bit integers in 16 bits, which overflow; the detail names the tensors",
     "with_preparation": "what compiling or exporting left behind in the process is in this memory",
     "not_deterministic": "two eager calls on the same images differ, so a backend cannot be compared with them, and "
     "which work was timed is open",
     "changes_itself": "a forward pass changes the network's own parameters or buffers: each call is of another network",
+    "changes_images": "a forward pass overwrites the images that it is given: calls after the first are of other "
+    "images; begin it with x = x.clone(), or leave out the operator that works in place",
     "training_form": "the network comes with a fused form for inference; this is of the form that is trained, as it "
     "was built: --set reparam=yes takes the other",
     "conditions_reset": "the network's file sets threads, precision or the like; it was measured under the row's own "

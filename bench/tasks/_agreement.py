@@ -27,23 +27,36 @@ _TOLERANCES = {
 }
 
 
-def agreement(eager: Call, other: Call, precision: str) -> Measurement:
-    """Hold the first tensor that a backend returns against two eager calls on the same images.
+def overwrites(images: Tensor, call: Call) -> tuple[Tensor, bool]:
+    """Return what a call returns, copied, and whether it changes the images, which are in the end what they were."""
+    before = images.clone()
+    values = _values_of(call())
+    changed = not torch.equal(images, before)
+    if changed:
+        images.copy_(before)
+    return values, changed
+
+
+def agreement(eager: Call, other: Call, precision: str, images: Tensor) -> Measurement:
+    """Hold the first tensor that a backend returns against two eager calls on the same images [B, C, H, W].
 
     Returns:
         `output_difference`: the largest absolute difference over the largest absolute eager output. It is flagged
         `differs` beyond the tolerance of the precision, `not_deterministic` where the two eager calls differ by as
         much (the backend is then not judged), and `not_finite` where eager's outputs are not all finite; those are
-        left out where both are equally so. `not_compared` is for outputs that are all zero, as of a network whose last
+        left out where both are equally so. `changes_images` is for a network that overwrites its images, which each
+        call here is given anew. `not_compared` is for outputs that are all zero, as of a network whose last
         layer begins at zero: any backend would agree.
     """
-    first, second, values = _values_of(eager()), _values_of(eager()), _values_of(other())
+    first, changes = overwrites(images, eager)
+    second, values = (overwrites(images, call)[0] for call in (eager, other))
     tolerance = _TOLERANCES[precision]
     eager_twice, difference = _relative_difference(first, second), _relative_difference(first, values)
     steady = eager_twice <= tolerance
     flags = {
         "differs": steady and not difference <= tolerance,
         "not_deterministic": not steady,
+        "changes_images": changes,
         "not_compared": bool((first == 0).all()),
         "not_finite": not bool(torch.isfinite(first).all()),
     }
@@ -74,7 +87,7 @@ def answers(eager: Call, other: Call, images: Tensor, batches: Iterable[Tensor])
     before, pairs = images.clone(), []
     for batch in batches:
         images.copy_(batch)
-        pairs.append((_values_of(eager()), _values_of(other())))
+        pairs.append((overwrites(images, eager)[0], overwrites(images, other)[0]))
     images.copy_(before)
     if not pairs or any(one.shape != two.shape for one, two in pairs):
         return
@@ -93,19 +106,33 @@ def answers(eager: Call, other: Call, images: Tensor, batches: Iterable[Tensor])
         yield measured("other_answers", (float(other_answer.double().mean()),), detail, flags)
 
 
-def soundness(call: Call, output: object, held: Sequence[Tensor], precision: str) -> tuple[str, ...]:
-    """Return the doubts about a network after a second call; `held` are its parameters, buffers and images.
+def soundness(
+    call: Call,
+    output: object,
+    held: Sequence[Tensor],
+    precision: str,
+    given: tuple[Tensor, Tensor] | None = None,
+) -> tuple[str, ...]:
+    """Return the doubts about a network after a second call; `held` are its parameters and buffers.
+
+    `given` are the images [B, C, H, W] of all calls so far, as they lie now and as they were before the first.
 
     Returns:
         `not_finite` where an output is infinite or no number, `not_deterministic` where the second call's differ,
-        `changes_itself` where a call changes what is held.
+        `changes_itself` where a call changes what is held, `changes_images` where the calls have changed the images:
+        whether it is deterministic is then told by two further calls, on what they were.
     """
+    changed = given is not None and not torch.equal(*given)
     first, before = _values_of(output), _sums(held)
+    if given is not None and changed:
+        given[0].copy_(given[1])
+        first, _ = overwrites(given[0], call)
     second = _values_of(call())
     flags = {
         "not_finite": not bool(torch.isfinite(first).all()),
         "not_deterministic": not _relative_difference(first, second) <= _TOLERANCES[precision],
         "changes_itself": _sums(held) != before,
+        "changes_images": changed,
     }
     return tuple(name for name, is_raised in flags.items() if is_raised)
 

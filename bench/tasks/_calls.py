@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Runnable
+from bench.costs import Subject
 from bench.errors import UnsupportedError
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -66,13 +69,24 @@ def ready(
     detail = {"of": "all that happens once, and the first call", **prepared.detail}
     prepare_time = measured("prepare_time", (clock.now() - start,), detail)
     hooks.stage("compare")
-    results = [agreement(eager.call, prepared.call, job.settings.precision)]
+    doubts = prepared.flags + _of_tracing(model, prepared, job)
+    results = [agreement(eager.call, prepared.call, job.settings.precision, images)]
     if not job.settings.replicate:
         results += answers(eager.call, prepared.call, images, further_noise(job, ANSWERS))
-    results = [with_flags(result, prepared.flags) for result in results]
+    results = [with_flags(result, doubts) for result in results]
     if prepared.engine is not None and job.device == "cpu":  # a card's calls only launch, and use none
         results.append(threads(prepared.engine, prepared.call, eager.call, images, job))
     return prepared, (prepare_time, *results)
+
+
+def _of_tracing(model: nn.Module, prepared: Runnable, job: Job[Timed]) -> tuple[str, ...]:
+    """Return the doubt about an engine that was traced, of a network that takes values of images into Python."""
+    if prepared.detail.get("exporter") != "tracing":
+        return ()
+    shape = (1, job.in_channels, job.input_size, job.input_size)
+    on_host = model if job.device == "cpu" else copy.deepcopy(model).cpu()
+    with torch.inference_mode(False):
+        return ("traced_branch",) if Subject(on_host, shape, "it is real").trace.taken else ()
 
 
 def with_energy(

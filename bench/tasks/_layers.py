@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from bench.backends import Backend, refusal
+from bench.backends import Backend, numbered, refusal
 from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
 from bench.errors import UnsupportedError
@@ -57,7 +57,7 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
     with torch.set_grad_enabled(training), _following():
         counting = count_pass(layered.followed, layered.step)
     hooks.stage("layers")
-    with torch.inference_mode(not training), _following():
+    with torch.inference_mode(not training):  # it has been followed once: what fails now is the network
         times = measure_layers(
             whole, layered, clock, job.settings.timing, watch=tools.watch, device=job.device
         )
@@ -105,12 +105,17 @@ def _inference(backend: Backend, job: Job[LayersSettings], hooks: Hooks) -> tupl
     model, images = with_autocast(network, job), noise(job)
     with torch.inference_mode():
         hooks.stage("check")
-        check(model(images), job, job.settings.batch)
+        before = images.clone()
+        check(numbered(model, images)(), job, job.settings.batch)
+        if not torch.equal(images, before):
+            hooks.flag("changes_images")
         hooks.stage("prepare")
         whole = backend.prepare(model, images, job).call
 
+    call = numbered(model, images)
+
     def forward() -> None:
-        model(images)
+        call()
 
     return whole, Layered(Followed(network), Step(forward), _stamps(job))
 

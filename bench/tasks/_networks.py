@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.archs import Arch
 from bench.archs.naming import resolve
 from bench.archs.reparam import has_fused_form
+from bench.backends import numbered
 from bench.costs import COSTS, Subject, prepare, tensors_of
 from bench.costs.fitting import dtype_taken, one_answer_each
 from bench.errors import InvalidModelError, typed_text
@@ -114,12 +115,14 @@ def checked(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     images = torch.zeros(shape, dtype=dtype_taken(model, shape))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
-            output = model(images)
+            output = numbered(model, images)()
         except Exception:
             if job.device == "cpu":
                 raise
             output = model.to(job.device)(images.to(job.device))
         check(output, job, images=len(images))
+        if images._version:  # torch counts what is written into a tensor
+            hooks.flag("changes_images")
     return model.train()
 
 

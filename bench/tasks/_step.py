@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.backends import Backend
+from bench.backends import Backend, numbered
 from bench.backends.compiled import compile_now
 from bench.errors import UnsupportedError
 from bench.plan.job import Job
@@ -72,12 +72,12 @@ def training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:
     labels = labels.to(job.device)
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
     scaler = torch.amp.GradScaler(torch.device(job.device).type, enabled=precision == "amp_fp16")
-    loss = torch.zeros(())
+    loss, call = torch.zeros(()), numbered(model, images)
 
     def forward() -> None:
         nonlocal loss
         with autocast(precision, job.device):
-            _, loss = training_loss(model(images), labels, classes)
+            _, loss = training_loss(call(), labels, classes)
 
     def backward() -> None:
         scaler.scale(loss).backward()

@@ -134,6 +134,7 @@ def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
     )
     from bench.tasks._engines import inspected
     from bench.tasks._networks import check
+    from bench.tasks._placing import noise
     from bench.timing.steps import Instruments, measure_inference
 
     backend = backend_of(job)
@@ -162,7 +163,10 @@ def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
         # Only now, as what is computed here leaves the allocator in another state: it made the calls of this one
         # process up to 14 % faster. Of eager the other processes would find the same.
         if not results and prepared.held is not None and not job.settings.replicate:
-            doubts["s"] += soundness(prepared.call, output, prepared.held(), job.settings.precision)
+            *held, images = prepared.held()
+            doubts["s"] += soundness(
+                prepared.call, output, held, job.settings.precision, (images, noise(job))
+            )
         if prepared.engine is not None:  # each process has made its own
             hooks.stage("inspect")
             of_engine = tuple(inspected(prepared.engine, job))

@@ -55,7 +55,10 @@ class LiveStorages(TorchDispatchMode):
         return result
 
     def _count(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
+        for storage in _storages(tensor):
+            self._count_storage(storage)
+
+    def _count_storage(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
         old_size = self._sizes.get(key)
         if old_size is None:
@@ -67,6 +70,18 @@ class LiveStorages(TorchDispatchMode):
 
     def _free(self, key: int) -> None:
         self.live_B -= self._sizes.pop(key, 0)
+
+
+def bytes_of(tensors: Iterable[Tensor]) -> int:
+    """Return the bytes of the storages of tensors, each once."""
+    return sum({s._cdata: s.nbytes() for tensor in tensors for s in _storages(tensor)}.values())
+
+
+def _storages(tensor: Tensor) -> list[torch.UntypedStorage]:
+    """Return where the numbers of a tensor lie: of a sparse one in several places."""
+    if tensor.layout is torch.sparse_coo:
+        return [tensor._indices().untyped_storage(), tensor._values().untyped_storage()]
+    return [tensor.untyped_storage()]
 
 
 def tensor_memory(call: Workload, held: Iterable[Tensor]) -> Measurement:

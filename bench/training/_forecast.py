@@ -1,8 +1,12 @@
 """A forecast of the memory of a training step, before anything of its size is there.
 
-The step runs twice on tensors without storage, and every storage is counted from when it is made until it is let go:
-so the forecast knows what lives at once, not only what there is. What is saved for the backward pass is seen by
-`torch.autograd.graph.saved_tensors_hooks`, each storage once.
+The step runs on tensors that have no storage and say that they lie on a CPU, so that torch takes the kernels that it
+would take there: of attention and recurrent layers it has several, which save different things. Every storage is
+counted from when it is made until it is let go: so the forecast knows what lives at once, not only what there is. What
+is saved for the backward pass is seen by `torch.autograd.graph.saved_tensors_hooks`, each storage once.
+
+What torch's rules of shapes leave open, the workspace of oneDNN's recurrent layers, is learnt from short calls;
+operators of other libraries may hold what nobody sees, and are named.
 
 Of a process on a CPU it is an estimate. What is larger than 32 MiB glibc maps and gives back; the rest comes from its
 heap, which leaves holes between what lives, and never shrinks by much. With the holes taken away (a fixed threshold for
@@ -14,16 +18,18 @@ not squeezenet1_0, +37 %, nor swin_t, -10.4 %), and for all 14 measured at batch
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch._ops import HigherOrderOperator, OpOverload
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
-from bench.costs.work import OnMeta
-from bench.timing.memory import LiveStorages, held_tensors
+from bench.costs.work import run_higher_order
+from bench.timing.memory import LiveStorages, bytes_of, held_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,9 @@ class Forecast:
         peak: the most that is alive at once.
         fullest: in which part of the step that is.
         process: about what a process on a CPU needs, with the libraries' memory and the holes of its heap.
+        workspaces: of oneDNN's recurrent layers, which do not write all of theirs: a process may hold less of it.
+        unknown: operators of which it is open what they hold and save, those of other libraries than torch's and those
+            with sparse results, whose size hangs on values: where there are any, all of this is the least it may be.
     """
 
     parameters: int
@@ -51,73 +60,161 @@ class Forecast:
     peak: int
     fullest: str
     process: int
+    workspaces: int = 0
+    unknown: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return plain values."""
         return asdict(self)
 
 
-def forecast(
-    model: nn.Module,
-    images: Tensor,
-    loss_of: Callable[[object], Tensor],
-    optimiser: torch.optim.Optimizer,
-) -> Forecast:
-    """Return what a training step of a network in training mode holds.
+Loss = Callable[[object, Tensor], Tensor]
+"""Makes the loss of what the network returns and the labels [B]."""
+
+
+def forecasts(model: nn.Module, images: Tensor, batches: Iterable[int], loss_of: Loss) -> dict[int, Forecast]:
+    """Return what a training step of a network in training mode holds, by batch size.
 
     Args:
-        model: its parameters on the meta device.
-        images: [B, C, H, W], likewise.
-        loss_of: makes of what the network returns the loss.
-        optimiser: of its parameters, without state so far.
+        model: its parameters on the meta device; they say afterwards that they lie on a CPU, and still have no storage.
+        images: [B, C, H, W] on the meta device, of any batch size.
+        batches: to forecast; the first must run; others at which the network fails are left out, and all others where a
+            step has very many operators.
+        loss_of: makes the loss.
     """
+    device = FakeTensorMode(allow_non_fake_inputs=True)
+    _put(model, device)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    made: dict[int, Forecast] = {}
+    operators = 0
+    for batch in batches:
+        with device:
+            some: Any = torch.empty((batch, *images.shape[1:]), dtype=images.dtype)
+            labels = torch.empty(batch, dtype=torch.long)
+        try:
+            if not made:  # a step from which the optimiser has state
+                _step(model, some, labels, loss_of, optimiser)
+            made[batch], operators = _step(model, some, labels, loss_of, optimiser)
+        except Exception:
+            optimiser.zero_grad(set_to_none=True)
+            if not made:
+                raise
+        if operators > _MANY:
+            break
+    return made
+
+
+_MANY = 10_000  # operators of a step, such as of a loop over time: a few seconds for each batch size
+
+
+def _put(model: nn.Module, device: FakeTensorMode) -> None:
+    """Let parameters and buffers of a network say that they lie on the CPU, without storage."""
+    put: dict[int, tuple[Tensor, Tensor]] = {}  # with what it stands for, so that no other takes its number
+
+    def moved(tensor: Tensor) -> Any:
+        if type(tensor) not in (Tensor, nn.Parameter):
+            return tensor
+        if id(tensor) not in put:
+            there: Tensor = FakeTensor(device, tensor.detach().to("meta"), torch.device("cpu"))
+            own = isinstance(tensor, nn.Parameter)
+            put[id(tensor)] = (nn.Parameter(there, tensor.requires_grad) if own else there, tensor)
+        return put[id(tensor)][0]
+
+    for module in list(model.modules()):
+        for held in (module._parameters, module._buffers):
+            held.update({name: moved(tensor) for name, tensor in held.items() if tensor is not None})
+        if isinstance(module, nn.RNNBase):  # which keeps them a second time
+            module._flat_weights = [w if w is None else moved(w) for w in module._flat_weights]
+
+
+def _step(
+    model: nn.Module,
+    images: FakeTensor,
+    labels: Tensor,
+    loss_of: Loss,
+    optimiser: torch.optim.Optimizer,
+) -> tuple[Forecast, int]:
+    """Run a step; return what it holds, and how many operators it has."""
     peaks: dict[str, int] = {}
     saved = _Saved([*model.parameters(), images])
-    on_meta = OnMeta()  # type: ignore[no-untyped-call]  # torch's own has no types
-    with _FusedAttention(), on_meta, _Process([*held_tensors(model), images]) as storages:
-        for _ in range(2):  # the second has the state of the optimiser beside it
-            peaks.clear()
-            with _peak_of("forward", storages, peaks), saved.watching():
-                loss = loss_of(model(images))
-            with _peak_of("backward", storages, peaks):
-                loss.backward()
-            with _peak_of("optimizer", storages, peaks):
-                optimiser.step()
-                gradients = _bytes(p.grad for p in model.parameters() if p.grad is not None)
-                optimiser.zero_grad(set_to_none=True)
-                loss = loss.detach()
+    with images.fake_mode, _Process([*held_tensors(model, optimiser), images, labels]) as storages:
+        with _peak_of("forward", storages, peaks), saved.watching():
+            loss = loss_of(model(images), labels)
+        with _peak_of("backward", storages, peaks):
+            loss.backward()
+        with _peak_of("optimizer", storages, peaks):
+            optimiser.step()
+            gradients = bytes_of(p.grad for p in model.parameters() if p.grad is not None)
+            optimiser.zero_grad(set_to_none=True)
+            loss = loss.detach()
     fullest = max(peaks, key=peaks.__getitem__)
     parts = {
-        "parameters": _bytes((*model.parameters(), *model.buffers())),
+        "parameters": bytes_of((*model.parameters(), *model.buffers())),
         "gradients": gradients,
-        "optimiser": _bytes(held_tensors(nn.Module(), optimiser)),
-        "images": _bytes([images]),
+        "optimiser": bytes_of(held_tensors(nn.Module(), optimiser)),
+        "images": bytes_of([images]),
         "saved": saved.bytes,
     }
     working = peaks[fullest] - sum(parts.values())
-    process = _LIBRARIES_B + round(storages.process_B)
-    return Forecast(**parts, working=working, peak=peaks[fullest], fullest=fullest, process=process)
+    made = Forecast(
+        **parts,
+        working=working,
+        peak=peaks[fullest],
+        fullest=fullest,
+        process=_LIBRARIES_B + round(storages.process_B),
+        workspaces=storages.workspaces_B,
+        unknown=tuple(sorted(storages.unknown)),
+    )
+    return made, storages.operators
 
 
 _LIBRARIES_B = 74_000_000
 # glibc's highest threshold, which it reaches when the first tensor of that size is let go
 _MAPPED_B = 32 << 20
 _HOLES = 0.2  # of the heap
+_TORCHS = ("aten", "prims", "profiler")
 
 
 class _Process(LiveStorages):
     """Counts storages as they lie in a process: large ones mapped one by one, the others in a heap with holes."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, held: list[Tensor]) -> None:
         self.process_B = 0.0
         self._heap_B = 0  # the most that was in it
         self._small_B = 0
+        self.operators = 0
+        self.workspaces_B = 0
+        self.unknown: set[str] = set()
         super().__init__(held)
 
-    def _count(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
+    def __torch_dispatch__(
+        self,
+        function: OpOverload | HigherOrderOperator,
+        types: object,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """Run an operator and count what it returns, of a recurrent layer with the workspace that it will have."""
+        if not isinstance(function, OpOverload):
+            return run_higher_order(self, function, tuple(args), dict(kwargs or {}))
+        if function.namespace == "prim":
+            return function(*args, **(kwargs or {}))
+        self.operators += 1
+        result: Any = super().__torch_dispatch__(function, types, args, kwargs)
+        if function.namespace not in _TORCHS or (isinstance(result, Tensor) and result.is_sparse):
+            self.unknown.add(f"{function.namespace}.{function.overloadpacket.__name__}")
+        if function.overloadpacket is not torch.ops.aten.mkldnn_rnn_layer:
+            return result
+        workspace = torch.empty(_workspace(args), dtype=torch.uint8)
+        self._count(workspace)
+        self.workspaces_B += workspace.nbytes
+        return (*result[:3], workspace)
+
+    def _count_storage(self, storage: torch.UntypedStorage) -> None:
         before = self._sizes.get(storage._cdata)
-        super()._count(tensor)
+        super()._count_storage(storage)
         if before != storage.nbytes():
             self._small_B += _in_heap(storage.nbytes()) - _in_heap(before or 0)
             self._heap_B = max(self._heap_B, self._small_B)
@@ -129,13 +226,52 @@ class _Process(LiveStorages):
         super()._free(key)
 
 
+_STEPS, _IMAGES = 64, 8  # of the least call, where pages are few beside what is kept
+
+
+def _workspace(args: Sequence[Any]) -> int:
+    """Return the bytes that oneDNN's recurrent layer keeps for its backward pass, from short calls of it.
+
+    They grow with steps, with images, and with both at once, but for the pages to which its parts are rounded.
+    """
+    images, *weights = args[:5]
+    steps, batch, width = images.shape
+    shapes, settings = tuple(tuple(w.shape) for w in weights), (args[7], *args[9:])
+    least, few = min(steps, _STEPS), min(batch, _IMAGES)
+    corner, tall, wide, both = (
+        _kept((s, n, width), shapes, settings, images.dtype)
+        for n in (few, 2 * few)
+        for s in (least, 2 * least)
+    )
+    down, across = steps / least - 1, batch / few - 1
+    size: float = corner + down * (tall - corner) + across * (wide - corner)
+    size += down * across * (both - tall - wide + corner)
+    return int(size)
+
+
+@cache
+def _kept(
+    images: tuple[int, int, int],
+    weights: tuple[tuple[int, ...], ...],
+    settings: tuple[Any, ...],
+    dtype: torch.dtype,
+) -> int:
+    """Return what a call on images [steps, B, width] keeps: a real one, of one thread."""
+    reverse, *others = settings
+    state = (images[1], weights[1][-1])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with unset_fake_temporarily():
+            tensors = [torch.zeros(shape, dtype=dtype) for shape in (images, *weights, state, state)]
+            out = torch.ops.aten.mkldnn_rnn_layer(*tensors, reverse, [], *others)
+            return int(out[3].nbytes)
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _in_heap(size: int) -> int:
     return size if size < _MAPPED_B else 0
-
-
-def _bytes(tensors: Iterable[Tensor]) -> int:
-    """Return the bytes of the storages of tensors, each once."""
-    return sum({id(t.untyped_storage()): t.untyped_storage().nbytes() for t in tensors}.values())
 
 
 @contextlib.contextmanager
@@ -169,40 +305,3 @@ class _Saved:
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             yield
-
-
-class _FusedAttention(TorchFunctionMode):
-    """Lets attention keep what its fused kernels do: on tensors without storage torch takes it apart.
-
-    Every fused kernel saves queries, keys, values, the result and one number a row; the CPU's stands for all.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> object:
-        """Carry out a function of torch's."""
-        kwargs = kwargs or {}
-        if func is not torch.nn.functional.scaled_dot_product_attention:
-            return func(*args, **kwargs)
-        given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
-        return _fused(given) if _fuses(given) else func(*args, **kwargs)
-
-
-_ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")  # that may be given by place
-
-
-def _fuses(given: Mapping[str, Any]) -> bool:
-    """Return whether the CPU has a fused kernel for such attention."""
-    query, key, value = (given[name] for name in _ARGUMENTS[:3])
-    alike = query.dim() == key.dim() == value.dim() == 4 and query.shape[-1] == value.shape[-1]
-    mask = given.get("attn_mask")
-    learnt = isinstance(mask, Tensor) and mask.requires_grad  # of which no fused kernel has a gradient
-    return query.is_meta and alike and not (learnt or given.get("dropout_p") or given.get("enable_gqa"))
-
-
-def _fused(given: Mapping[str, Any]) -> Tensor:
-    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    query, key, value = (given[name] for name in _ARGUMENTS[:3])
-    more = {name: given.get(name) for name in ("attn_mask", "scale")}
-    out: Tensor = kernel(query, key, value, 0.0, given.get("is_causal", False), **more)[0]
-    return out

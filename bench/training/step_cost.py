@@ -6,7 +6,7 @@ as autograd runs it, so that what is frozen, and the gradient of the images that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
 from bench.errors import BenchError, InvalidModelError, UnsupportedError, typed_text
 from bench.io import JsonObject
-from bench.training._forecast import Forecast, forecast
+from bench.training._forecast import forecasts
 from bench.training.config import check_trains
 from bench.training.outputs import training_loss
 
@@ -53,7 +53,10 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
     try:
         model = subject.model.train()
         calls = _counted(model, _images(subject, batch), classes)
-        forecasts = {n: _forecast(model, _images(subject, n), classes) for n in sorted({*_BATCHES, batch})}
+        batches = [batch, *(n for n in _BATCHES if n != batch)]
+        made = forecasts(
+            model, _images(subject, 1), batches, lambda output, labels: _loss(output, labels, classes)
+        )
     except BenchError:
         raise
     except Exception as error:  # the network's own
@@ -72,8 +75,8 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
             "trained_parameters": trained,
             "frozen_parameters": sum(p.numel() for p in model.parameters()) - trained,
         },
-        "memory": forecasts[batch].to_json(),
-        "batches": {str(n): f.to_json() for n, f in forecasts.items()},
+        "memory": made[batch].to_json(),
+        "batches": {str(n): made[n].to_json() for n in sorted(made)},
     }
 
 
@@ -81,25 +84,19 @@ def _images(subject: Subject, batch: int) -> Tensor:
     return torch.empty((batch, *subject.shape[1:]), dtype=subject.trace.dtype, device="meta")
 
 
-def _loss(images: Tensor, classes: int) -> Callable[[object], Tensor]:
-    labels = torch.empty(len(images), dtype=torch.long, device="meta")
-    return lambda output: training_loss(output, labels, classes)[1]
+def _loss(output: object, labels: Tensor, classes: int) -> Tensor:
+    return training_loss(output, labels, classes)[1]
 
 
 def _counted(model: nn.Module, images: Tensor, classes: int) -> dict[Key, Call]:
-    loss_of, loss = _loss(images, classes), torch.zeros(())
+    labels, loss = torch.empty(len(images), dtype=torch.long, device="meta"), torch.zeros(())
 
     def forward() -> Tensor:
         nonlocal loss
-        loss = loss_of(model(images))
+        loss = _loss(model(images), labels, classes)
         return loss
 
     return count_pass(Followed(model), Step(forward, lambda: loss.backward())).calls  # noqa: PLW0108
-
-
-def _forecast(model: nn.Module, images: Tensor, classes: int) -> Forecast:
-    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-    return forecast(model, images, _loss(images, classes), optimiser)
 
 
 def _rows(calls: Mapping[Key, Call], depth: int | None) -> list[dict[str, Any]]:

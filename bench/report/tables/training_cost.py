@@ -70,15 +70,28 @@ def _notes(table: JsonObject) -> list[str]:
         + "."
     ]
     parts = ", ".join(f"{words} {show(memory[key], 'B')}" for key, words in _PARTS.items() if memory[key] > 0)
+    least = "at least " if memory["unknown"] else ""
     lines.append(
-        f"Tensors alive at once, at most: {show(memory['peak'], 'B')}, in {_WORDS[memory['fullest']]}. In all: {parts}."
+        f"Tensors alive at once, at most: {least}{show(memory['peak'], 'B')}, in {_WORDS[memory['fullest']]}. "
+        f"In all: {parts}."
     )
+    if least:
+        lines.append(
+            f"It is open what {', '.join(memory['unknown'])} holds or saves, of another library than torch's or with "
+            "sparse results: all memory here is without it. Measure it: bench run NAME --task train_step"
+        )
     lines.append(
-        f"A process on a CPU needs about {show(memory['process'], 'B')} for it, with the libraries' memory and the "
-        "holes of its heap: an estimate, set by what 20 networks took at batch 8: 18 lay within a tenth."
+        f"A process on a CPU needs {least or 'about '}{show(memory['process'], 'B')} for it, with the libraries' "
+        "memory and the holes of its heap: an estimate, set by what 20 networks took at batch 8: 18 lay within a "
+        "tenth; of others it was 0.7 to 1.7 times what they took."
     )
+    if workspaces := memory["workspaces"]:
+        lines.append(
+            f"Of that, {show(workspaces, 'B')} are workspaces of oneDNN's recurrent layers (mkldnn_rnn_layer), which "
+            "do not write all of it: a process may hold less."
+        )
     others = ", ".join(f"{batch}: {show(one['peak'], 'B')}" for batch, one in table["batches"].items())
-    lines.append(f"The same by batch size: {others}.")
+    lines.append(f"Tensors by batch size: {others}.")
     return lines
 
 

@@ -55,12 +55,25 @@ _STEPS: dict[str, tuple[Scale, ...]] = {
 UNITS = tuple(_STEPS)
 
 
+_LEAST, _MOST = 1e-9, 1e15  # what is nearer to 0, or from there on, nobody reads without an exponent
+
+
+def _beyond(value: float) -> bool:
+    """Return whether a number is so small or so large that it is written with an exponent."""
+    return value != 0 and not _LEAST <= abs(value) < _MOST
+
+
 def significant(value: float, digits: int = 3) -> str:
-    """Format `value` with `digits` significant digits and never in exponent form: 0.01234 -> 0.0123."""
+    """Format `value` with `digits` significant digits: 0.01234 -> 0.0123.
+
+    Below a billionth, and from 1e15 on, it has an exponent: 1e300 -> 1.00e+300.
+    """
     if not math.isfinite(value):
         return DASH
     if value == 0:
         return "0"
+    if _beyond(value):
+        return f"{value:.{digits - 1}e}"
     decimals = digits - 1 - int(f"{value:.{digits - 1}e}".partition("e")[2])  # 9.996 is 10.0, not 10.00
     return f"{round(value, decimals):,.{max(decimals, 0)}f}"
 
@@ -78,6 +91,8 @@ def percent(fraction: float | None, decimals: int = 1) -> str:
     """Format a fraction as a percentage: ``percent(0.918) == "91.8 %"``."""
     if fraction is None or not math.isfinite(fraction):
         return DASH
+    if abs(100 * fraction) >= _MOST:
+        return f"{significant(100 * fraction)} %"
     return f"{100 * fraction:.{decimals}f} %"
 
 
@@ -102,7 +117,7 @@ def fixed(value: float, model: float, digits: int) -> str:
     if min(value, model) > 0 and not 1 / _FAR <= value / model <= _FAR:
         beyond, sign = (_FAR * model, ">") if value > model else (model / _FAR, "<")
         return f"{sign} {significant(beyond, digits)}"
-    if value and model and not 0.1 < abs(value / model) < 10:
+    if _beyond(value) or _beyond(model) or (value and model and not 0.1 < abs(value / model) < 10):
         return significant(value, digits)
     decimals = digits - 1 - (math.floor(math.log10(abs(model))) if model else 0)
     return f"{round(value, decimals):,.{max(decimals, 0)}f}"
@@ -122,6 +137,8 @@ def duration(seconds: float | None) -> str:
     """Format a waiting time: ``duration(75) == "1 min 15 s"``."""
     if seconds is None or not math.isfinite(seconds):
         return DASH
+    if seconds >= _MOST:
+        return show(seconds, "s")
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -179,6 +179,14 @@ def test_the_time_is_over(tmp_path: Path) -> None:
     assert said[-1].startswith("The time is over")
 
 
+def test_a_time_that_ends_before_the_first_process_is_told_so(tmp_path: Path) -> None:
+    hours = iter(range(0, 360_000, 3600))
+    done, machine = raced(tmp_path, TWENTY, minutes=1, clock=lambda: next(hours))
+    assert not machine.timed
+    (said,) = race_sentences(done.raced, done.known)
+    assert "before the first process began" in said
+
+
 def test_the_time_bounds_what_is_counted_too(tmp_path: Path) -> None:
     """A third of 60 s is two counts of 10 s, the smallest networks first; then 20 processes of 2 s are left."""
     done, machine = raced(tmp_path, TWENTY, minutes=1, executor=Machine(takes={"cost": 10.0, "infer": 2.0}))
@@ -525,3 +533,4 @@ def test_what_is_raced_without_a_name() -> None:
 def test_a_run_of_globs_is_named_by_what_they_are_of() -> None:
     assert run_name("choose", ["timm:*", "torchvision:*", "my_net.py:Net"]) == "choose-timm-torchvision-Net"
     assert run_name("choose", ["torchvision:resnet*", "*"]) == "choose-resnet"
+    assert run_name("choose", ["resnet18", "timm:resnet18", "resnet18"]) == "choose-resnet18-resnet18"

@@ -372,6 +372,10 @@ def test_a_byte_that_has_turned_gives_no_other_number(kind: str, tmp_path: Path)
         (["--on", "rtx4090", "--memory", "3MB"], "no memory is known"),
         (["--on", "rtx4090", "--accuracy", "top2"], "top5"),
         (["--on", "rtx4090", "nothing_like_it"], "nothing_like_it"),
+        (["--latency", "20ms", "--latency", "30ms"], "--latency is given 2 times"),
+        (["--memory", "3MB", "--latency", "1ms", "--memory=3MB"], "--memory is given 2 times"),
+        (["--on", "rtx4090", "--on", "rtx3090"], "--on is given 2 times"),
+        (["--on", str(RESULTS / "study-depth")], "run study-depth holds no times of inference"),
         (["--on", "rtx4090", "--explain", "nothing_like_it"], "nothing_like_it"),
     ],
 )

@@ -83,6 +83,21 @@ def test_an_end_that_says_nothing_is_told_by_how_far_it_is() -> None:
     assert ranged(3.2, 3.2e-3, 3.2e3, Scale(1.0, "ms")) == "3.2 ms (0.0032 – 3,200)"
 
 
+@pytest.mark.parametrize("value", [1e300, 1e15, 9.99e-10, 5e-324, -1e300])
+def test_what_nobody_reads_without_an_exponent_has_one(value: float) -> None:
+    texts = [significant(value), show(abs(value), "1"), ranged(value, value, value, Scale(1.0, "ms"))]
+    assert all(len(text) < 45 for text in texts)
+    assert math.isclose(float(significant(value, 17)), value)
+    assert len(percent(value)) < 16
+    assert len(duration(abs(value))) < 16
+
+
+def test_what_is_read_without_an_exponent_has_none() -> None:
+    assert significant(9.99e14) == "999,000,000,000,000"
+    assert significant(1e-9) == "0.00000000100"
+    assert show(1e300, "s") == "1.00e+300 s"
+
+
 def test_percent_and_duration() -> None:
     assert percent(0.918) == "91.8 %"
     assert percent(None) == DASH

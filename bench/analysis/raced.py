@@ -17,7 +17,7 @@ from bench.io import finite_json
 
 # What is measured, in the order in which a front is of it; all other costs are counted.
 RACED = ("latency", "throughput", "memory", "energy")
-End = Literal["decided", "time", "cancelled"]
+End = Literal["decided", "time", "unbegun", "cancelled"]  # unbegun: no process began, as the time was over
 
 
 @dataclass(frozen=True, slots=True)

@@ -344,12 +344,14 @@ def _few_threads() -> int:
 
 
 def run_name(kind: str, names: Sequence[str]) -> str:
-    """Return a name for a folder, made of the names of networks."""
+    """Return a name for a folder, made of the names of networks, each once."""
 
     def word(text: str) -> str:
         return re.sub(r"[^\w.-]+", "-", text).strip("-")
 
-    words = [word(name.rpartition(":")[2]) or word(name) for name in names]  # of `timm:*` the first half
+    words = [
+        word(name.rpartition(":")[2]) or word(name) for name in dict.fromkeys(names)
+    ]  # of `timm:*` the first half
     return "-".join([kind, *filter(None, words)])[:80].rstrip("-.")
 
 

@@ -249,7 +249,7 @@ class _Course:
         while further := self._next():
             for entrant in further:
                 if self.time.left() <= 0:
-                    return "time"
+                    return "time" if self.plan else "unbegun"
                 if not self._measure(entrant, store):
                     return "cancelled"
         return "decided"

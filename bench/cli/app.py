@@ -41,13 +41,10 @@ from bench.cli import (
 )
 from bench.cli import list as list_
 from bench.cli._common import EXIT_USAGE, examples_of
-from bench.cli._help import Command
+from bench.cli._help import Command, UsageError
 from bench.cli._interrupts import EXIT_CANCELLED
 from bench.cli._streams import open_standard_streams, show_error
 from bench.registry import PLUGINS
-
-# Wrong words of a command line, by whichever name typer's version has them.
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ class _Groups(TyperGroup):
             return super().main(*args, **extra)
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
-        except _UsageError as error:
+        except UsageError as error:
             if type(error).__name__ == "NoArgsIsHelpError":
                 error.show()  # type: ignore[attr-defined] # of typer's own
             else:

@@ -93,7 +93,8 @@ class Candidates:
             patterns: names or globs of networks; none for all.
 
         Raises:
-            ConfigError: for a run of several machines: a choice is for one; where no timed network has an accuracy.
+            ConfigError: for a run of several machines, as a choice is for one; without times; or of networks without an
+                accuracy that is published for such images.
             UnknownNameError: where no network matches.
         """
         if len(machines := by_machine(run)) > 1:
@@ -101,6 +102,8 @@ class Candidates:
             raise ConfigError(
                 f"several machines were measured: {names}", "choose from a run of one of them: --on RUN"
             )
+        if not any(r.job.task == "infer" and r.status == "ok" for r in run.records):
+            raise _without_times(run)
         images, column = ACCURACIES[accuracy]
         timed = compare_table(to_frame([run]))
         timed = timed[timed["latency"].notna() | timed["throughput"].notna()]
@@ -112,16 +115,18 @@ class Candidates:
         rows["key"] = rows["network"].where(rows["network"].str.contains(":"), _TIMM + rows["network"])
         rows = rows.assign(**_IMAGENET).drop(columns="network")
         joined = costs.merge(rows, on=["key", "input_size", *_IMAGENET]).drop(columns=list(_IMAGENET))
-        if joined.empty and len(costs):
-            raise ConfigError(
-                f"no network of run {run.name} has a published accuracy for images and classes as it was timed",
-                "time networks at the sizes that they are published for: leave out input_size and num_classes",
-            )
         several = costs["network"].duplicated(keep=False).any()
         weights = joined["weights"].where(joined["weights"].str.contains(":"), _TIMM + joined["weights"])
         joined["network"] = weights + (" (" + joined["label"] + ")" if several else "")
         joined["file_size"] = FP32 * joined["parameters"]
         without = sorted(set(costs["key"]) - set(joined["key"]))
+        if joined.empty:
+            raise ConfigError(
+                f"no network of run {run.name} has a published accuracy for images and classes as it was timed: "
+                f"{', '.join(without)}",
+                "time networks at the sizes that they are published for, or, where this run has trained or evaluated "
+                f"them: bench choose --accuracy {run.name}",
+            )
         missing = (
             f"Left out, as no accuracy of theirs is published for such images and classes: {', '.join(without)}."
             if without
@@ -165,6 +170,19 @@ def accuracy_named(text: str) -> str:
         tip = f"{clean} is of its 200 classes, but of images of the validation set, which are easier"
         raise UnknownNameError(f"no accuracy on ImageNet-{key.upper()} is published here", tip)
     raise unknown_name("accuracy", text, ACCURACIES, f"there are {', '.join(ACCURACIES)}")
+
+
+def _without_times(run: Run) -> ConfigError:
+    """Return what to say of a run from which no speed is known."""
+    tasks = sorted({record.job.task for record in run.records})
+    of = f"only jobs of {' and '.join(tasks)}" if tasks else "no records"
+    if "infer" in tasks:
+        of = "none of its jobs of infer ended well"
+    return ConfigError(
+        f"run {run.name} holds no times of inference to choose by: {of}",
+        "bench run NETWORK... --task infer times some; bench choose without --on races them here, "
+        f"with --accuracy {run.name} by what that run has trained or evaluated",
+    )
 
 
 def _speed_source(machine: str) -> Source:

@@ -97,6 +97,11 @@ def _nothing(raced: Raced, known: Known) -> str:
             f"factor of {significant(choice.nearest['excess'])}."
         )
     reasons = choice.candidates.loc[choice.candidates["state"] == "failed", "reason"]
+    if raced.end == "unbegun":
+        return (
+            "The time was over before the first process began: importing, looking up and planning took all of it. "
+            "Grant more: --minutes."
+        )
     if raced.end == "time":
         return (
             "The time was over before anything was measured. The same command goes on; --minutes grants more."
@@ -211,7 +216,7 @@ def _more(raced: Raced, standing: Standing) -> list[str]:
             if left
             else []
         )
-    why = "The time is over" if raced.end == "time" else "It was cancelled"
+    why = "It was cancelled" if raced.end == "cancelled" else "The time is over"
     table = raced.choice.candidates
     likely = table[(table["state"] == "never") & (table["budget_chance"] > 0.01)]
     if likely.empty and raced.budget_decided:

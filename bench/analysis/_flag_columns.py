@@ -45,18 +45,22 @@ def with_flags(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
     Those of trainings are in `bench.analysis.accuracy.accuracy_table`.
     """
-    return table.assign(**{f"{column}_flags": _flags(table, frame, column) for column in _SOURCES})
+    keys = {tuple(source.columns): keys_of(table, source.columns) for source in _SOURCES.values()}
+    return table.assign(
+        **{
+            f"{column}_flags": _flags(keys[tuple(source.columns)], frame, source)
+            for column, source in _SOURCES.items()
+        }
+    )
 
 
-def _flags(table: pd.DataFrame, frame: pd.DataFrame, column: str) -> list[str]:
-    source = _SOURCES[column]
+def _flags(keys: Sequence[tuple[object, ...]], frame: pd.DataFrame, source: _Source) -> list[str]:
+    """Return the flags of a quantity for each of some keys of rows."""
     rows = frame[(frame["task"] == source.task) & (frame["measurement"] == source.quantity.source)]
     if source.quantity.summary == "image":
         rows = rows[rows["batch_size"] == 1]
-    if rows.empty:
-        return [""] * len(table)
     texts = [flags_text([flags]) for flags in rows["flags"]]
     flags = dict(
         zip(keys_of(rows, source.keys), texts, strict=True)
     )  # of equal keys the last, as the number is
-    return [flags.get(key, "") for key in keys_of(table, source.columns)]
+    return [flags.get(key, "") for key in keys]

@@ -175,7 +175,7 @@ def test_the_time_is_over(tmp_path: Path) -> None:
     assert done.raced.end == "time"
     assert len(machine.timed) == 6
     said = race_sentences(done.raced, done.known)
-    assert "Too few were to say more." in " ".join(said)
+    assert "Too few were measured to say more." in " ".join(said)
     assert said[-1].startswith("The time is over")
 
 

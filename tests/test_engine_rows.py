@@ -135,7 +135,7 @@ def test_the_largest_batch_is_the_one_that_was_found() -> None:
 def test_engines_that_were_timed_in_batches_alone_say_so() -> None:
     rows = EngineRow.in_run(run_of(timed("eager", 0.2, batch_size=8), timed("onnx", 0.1, batch_size=8)))
     assert [(row.latency, row.reason) for row in rows] == [(None, "it was not timed with one image")] * 2
-    assert EngineRow.notes(rows)[0] == "resnet18 by onnx fp32: it was not timed with one image."
+    assert engines_view(rows).rows[1][-1].text == "it was not timed with one image"
     (eager, onnx), heads = engines_view(rows).rows, [str(head) for head in engines_view(rows).heads]
     latency, throughput = heads.index("Latency (ms)"), heads.index("Throughput (images/s)")
     assert [(row[latency].text, row[throughput].text) for row in (eager, onnx)] == [
@@ -260,6 +260,22 @@ def test_what_cannot_run_is_a_row_with_the_engines_own_reason() -> None:
     cells = [cell.text for cell in engines_view([row]).rows[0]]
     assert cells[3] == "unsupported"
     assert cells[-1] == "backend tensorrt: for cards."
+
+
+def test_what_is_missing_is_told_once_and_how_to_install_it_at_the_end() -> None:
+    refused = [
+        record(
+            job(NET, "infer", **speed("cpu", backend=name, threads=2)),
+            status="unsupported",
+            error={"type": "x", "message": f"backend {name}: json missing; pip install x"},
+        )
+        for name in ("onnx", "onnx:dynamic")
+    ]
+    rows = EngineRow.in_run(run_of(timed("eager", 0.02), *refused))
+    reasons = [view_row[-1] for view_row in engines_view(rows).rows[1:]]
+    assert [cell.text for cell in reasons] == [f"backend {row.backend}: json missing" for row in rows[1:]]
+    told = [note for note in EngineRow.notes(rows) if "onnx" in note or "json" in note]
+    assert told == ["To have onnx, onnx:dynamic: pip install x"]
 
 
 def test_a_run_of_eager_alone_has_no_engines() -> None:

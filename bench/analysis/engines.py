@@ -130,6 +130,17 @@ class EngineRow:
         return "not worth it" if self.accuracy.lost.low > _LOSS else "open"
 
     @property
+    def tip(self) -> str:
+        """How to install what it lacks; empty where it lacks nothing."""
+        return self.reason.partition(_MISSING)[2]
+
+    @property
+    def shortfall(self) -> str:
+        """Its reason without the tip."""
+        before, lacks, _ = self.reason.partition(_MISSING)
+        return before + lacks.removesuffix("; ")
+
+    @property
     def flags_of_time(self) -> tuple[str, ...]:
         """Its flags but for those that are about its answers or its memory alone."""
         return tuple(flag for flag in self.flags if flag not in ("with_preparation", "calibrated_on_noise"))
@@ -216,10 +227,10 @@ class EngineRow:
 
     @staticmethod
     def notes(rows: Sequence[EngineRow]) -> list[str]:
-        """Return a sentence for each engine of each network, and what all of them are held against."""
+        """Return a sentence for each engine that was timed, what all are held against, and what is to be installed."""
         if not rows:
             return []
-        notes = [row.sentence for row in rows if not row.is_eager]
+        notes = [row.sentence for row in rows if not row.is_eager and row.latency is not None]
         notes.append(
             "Times are compared with eager in fp32, over interleaved processes, by Welch's t of logarithms, corrected "
             f"for all engines of the run. Worth it is what is faster for certain and loses at most {100 * _LOSS:g} "
@@ -235,8 +246,14 @@ class EngineRow:
             f"{row.way} took its ranges on {row.calibration}."
             for row in {row.way: row for row in rows if row.calibration}.values()
         ]
+        engines: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        for row in rows:
+            engines[row.tip][row.backend] = None
+        notes += [f"To have {', '.join(of)}: {tip}" for tip, of in engines.items() if tip]
         return notes
 
+
+_MISSING = " missing; "  # between what an engine lacks and how to install it, see `refusal_on_cpu`
 
 _VALUES = (
     *("peak_memory", "prepare_time", "artefact_size", "threads_used", "precision_share", "clipped_share"),

@@ -86,7 +86,8 @@ def finish(
     after: Sequence[str] = (),
 ) -> None:
     """Say what a run has come to, see `tell`, and leave with its exit code; `answers` as of `conclude`."""
-    tell(done, page, told=told, quiet=quiet, after=after)
+    answered = () if quiet or told else answers  # else the table has said why
+    tell(done, page, told=told, quiet=quiet, after=after, answers=answered)
     if done.summary.cancelled:
         raise typer.Exit(EXIT_CANCELLED)
     if has_failed(done, answers):
@@ -100,6 +101,7 @@ def tell(
     told: bool = False,
     quiet: bool = False,
     after: Sequence[str] = (),
+    answers: Collection[Status] = (),
 ) -> None:
     """Say on stderr what failed and where the results are.
 
@@ -109,13 +111,15 @@ def tell(
         told: whether stdout has a document, which a quiet command gives no second line.
         quiet: say on stdout where the results are, and else no more than what failed.
         after: see `conclude`.
+        answers: statuses whose reasons the results have told.
     """
+    failed = [record for record in done.summary.records if record.status not in answers]
     lines = [
         summary_line(done.summary),
         f"results: {done.path}",
         *([] if page is None else [f"report:  {page}"]),
     ]
-    for line in [*failure_lines(done.summary.records), *([] if quiet else [*lines, *after])]:
+    for line in [*failure_lines(failed), *([] if quiet else [*lines, *after])]:
         note(line)
     if quiet and not told:
         write(f"{page or done.path}\n")

@@ -183,7 +183,7 @@ def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
         return ["Every network was measured, or its counts are over the budget, or it failed."]
     if not standing.enough:
         return [
-            f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}. Too few were to say more."
+            f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}. Too few were measured to say more."
         ]
     expected = standing.expected
     few = "under 0.01" if expected < 0.01 else f"at most {significant(expected)}"

@@ -70,7 +70,7 @@ def _verdict(row: EngineRow) -> str:
 def _worth(row: EngineRow) -> str:
     if row.is_eager:
         return "the reference"
-    return plain(row.reason) if row.latency is None else row.worth
+    return plain(row.shortfall) if row.latency is None else row.worth
 
 
 _FIELDS: Fields[EngineRow] = (

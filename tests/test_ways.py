@@ -416,11 +416,18 @@ def test_files_that_are_no_weights(here: Path, scripts: Path) -> None:
         (Pickled(), "more than tensors"),
         ({"epoch": 3}, "no state dict"),
         ([1], "no state dict"),
+        ({"ema": {"epoch": torch.zeros(1)}}, "not of the network: epoch"),
+        ({k: v.long() for k, v in Net().state_dict().items()}, "conv.weight is of int64, and of float32"),
+        (
+            {k: v.cfloat() for k, v in Net().state_dict().items()},
+            "conv.weight is of complex64, and of float32",
+        ),
     ):
         torch.save(content, here / "w.pt")
         assert words in refused("net.py:Net(weights='w.pt')", build=True).message
-    (here / "w.pt").write_bytes(b"PK")
-    assert "cannot be read" in refused("net.py:Net(weights='w.pt')", build=True).message
+    for head, words in ((b"PK", "cut short"), (b"", "is empty"), (b"text", "torch.save has not written it")):
+        (here / "w.pt").write_bytes(head)
+        assert words in refused("net.py:Net(weights='w.pt')", build=True).message
     assert "is TorchScript" in refused(f"net.py:Net(weights='{scripts}/traced.pt')", build=True).message
     assert "w.pt" in str(refused("net.py:Net(weights='v.pt')", UnknownNameError).tip)
     assert "path of a file" in refused("net.py:Net(weights=3)").message

@@ -25,8 +25,11 @@ from bench.archs.safetensors import read_safetensors, read_told
 from bench.errors import InvalidModelError, lacks_memory, reason
 from bench.io import JsonObject
 
-_ENVELOPES = ("state_dict", "model_state_dict", "model_state", "model")  # under which checkpoints keep it
+_PLAIN = ("state_dict", "model_state_dict", "model_state", "model", "net")
+_AVERAGED = ("state_dict_ema", "ema_state_dict", "model_ema", "ema")
+_ENVELOPES = (*_PLAIN, *_AVERAGED)  # under which checkpoints keep it
 _PREFIX, _COMPILED = "module.", "_orig_mod."  # of what DataParallel, and torch.compile, wrap
+_ZIP = b"PK"  # how files of torch.save begin, since torch 1.6
 _SHOWN = 3  # keys that a message names
 
 
@@ -125,6 +128,7 @@ def load(model: nn.Module, weights: StateDict, file: Path, name: str) -> None:
     if any(tensor.is_meta for tensor in own.values()):
         _check(own, like, file, name)
         return
+    _check_kinds(model, like, file, name)
     like.versions = like.versions or getattr(state, "_metadata", None)
     try:
         model.load_state_dict(like)
@@ -179,6 +183,16 @@ def _check(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], file: Path,
         raise InvalidModelError(message, _classes_tip(own, weights, other))
 
 
+def _check_kinds(model: nn.Module, weights: Mapping[str, Tensor], file: Path, name: str) -> None:
+    """Refuse what loading would cast to other numbers than those that were meant: quantised weights, complex ones."""
+    own = {key: p for key, p in model.named_parameters() if p.is_floating_point() and key in weights}
+    other = [key for key in own if not weights[key].is_floating_point()]
+    if other:
+        kinds = [str(tensor[other[0]].dtype).removeprefix("torch.") for tensor in (weights, own)]
+        message = f"{file} does not fit {name}: {other[0]} is of {kinds[0]}, and of {kinds[1]} in the network"
+        raise InvalidModelError(message, "give its weights as floating-point numbers")
+
+
 def _some(keys: list[str]) -> str:
     return ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
 
@@ -211,7 +225,7 @@ def read(file: Path) -> StateDict:
     except Exception as error:  # readers raise whatever they meet
         if lacks_memory(error):
             raise
-        message = f"{file} cannot be read as weights: {reason(error)}"
+        message = f"{file} cannot be read as weights: {_fault(file, error)}"
         raise InvalidModelError(message, "save them with torch.save(net.state_dict(), FILE)") from error
     while isinstance(content, Mapping) and (inner := [content[k] for k in _ENVELOPES if _holds(content, k)]):
         content = inner[0]
@@ -219,9 +233,23 @@ def read(file: Path) -> StateDict:
     tensors = StateDict((key, value) for key, value in items if isinstance(value, Tensor))
     tensors.versions = getattr(content, "_metadata", None)
     if not tensors:
-        message = f"{file} holds no state dict"
+        keys = [str(key) for key in content] if isinstance(content, Mapping) else []
+        message = f"{file} holds no state dict" + (f", but {_some(keys)}" if keys else "")
         raise InvalidModelError(message, "save one with torch.save(net.state_dict(), FILE)")
     return tensors
+
+
+def _fault(file: Path, error: Exception) -> str:
+    """Return what is wrong with a file, in words where its bytes tell: what readers say is of their own insides."""
+    if isinstance(error, OSError):
+        return reason(error)
+    with file.open("rb") as stream:
+        head = stream.read(2)
+    if not head:
+        return "it is empty"
+    if file.suffix == ".safetensors" or head == _ZIP:
+        return "it is cut short, or is something else"
+    return "torch.save has not written it, or not all of it"
 
 
 def _holds(content: Mapping[object, object], key: str) -> bool:
@@ -229,8 +257,9 @@ def _holds(content: Mapping[object, object], key: str) -> bool:
 
 
 def _of_torch(file: Path) -> object:
-    if is_script(file):
-        message = f"{file} is TorchScript, and no weights alone"
+    if file.suffix == ".pt2" or is_script(file):
+        kind = "an exported program" if file.suffix == ".pt2" else "TorchScript"
+        message = f"{file} is {kind}, and no weights alone"
         raise InvalidModelError(message, f"it is a network: name it, {file}")
     try:
         content: object = torch.load(file, map_location="cpu", weights_only=True)

@@ -200,7 +200,7 @@ def test_a_new_quantity_is_one_line(tmp_path: Path) -> None:
     assert "Read from DRAM (MB)" in said["markdown"]
     assert said["page"] == {
         "title": "Read from DRAM", "unit": "B", "better": "higher", "whole": False, "exact": False,
-        "within": ["device_name", "device", "in_channels", "num_classes", "batch_size"], "at": ["input_size"],
+        "within": ["device_name", "device", "in_channels", "num_classes", "batch_size"], "at": ["input_size"], "shape": 0,
     }  # fmt: skip
 
 
@@ -265,5 +265,5 @@ def test_a_new_task_is_one_file(tmp_path: Path) -> None:
     assert "| Folds |" in said["markdown"]
     assert said["page"] == {
         "title": "Folds", "unit": "1", "better": "lower", "whole": False, "exact": True,
-        "within": ["in_channels", "num_classes"], "at": ["input_size"],
+        "within": ["in_channels", "num_classes"], "at": ["input_size"], "shape": 0,
     }  # fmt: skip

@@ -180,7 +180,7 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
     assert not any(d.certain for d in others)
     shown = forms.differences_document(slow, fast)
     words = shown.notes
-    assert words[0].endswith("longer than alexnet.")
+    assert words[0].endswith("more than alexnet.")
     assert "the largest: head +510 µs" in words[1]
     assert len(shown.table.rows) == len(slow.layers) + 1
     (one, *_) = forms.differences_json(slow, fast)

@@ -320,7 +320,7 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     gap = of.network.estimate - against.network.estimate
     certain = sorted((d for d in differences if d.certain), key=lambda d: -abs(d.effect.estimate))
     names = [plain(table.arch) for table in (of, against)]
-    word = "longer" if gap > 0 else "less long"
+    word = "more" if gap > 0 else "less"
     lines = [f"{names[0]} takes {show(abs(gap), 's')} {word} than {names[1]}."]
     if not certain:
         count = min(len(table.layers[0].times) for table in (of, against))

@@ -57,9 +57,8 @@ SLOW_FIXTURES = {"facts"}  # that take seconds to make
 # The files that take longest, begun first, so that no worker is left with one of them at the end.
 LONGEST = (
     *(
-        "test_newcomer",
-        "test_faults",
         "test_as_written",
+        "test_faults",
         "test_cli",
         "test_process_executor",
         "test_parallel",

@@ -1,16 +1,26 @@
-"""README and recipes, line by line as they are written, in one folder; what measures comes to made numbers at once."""
+"""README, recipes and a newcomer's ten tasks, line by line as they are written; what measures comes to made numbers.
+
+A newcomer's first command is that of a fresh interpreter, and measures; of those after it, what counts and trains is
+run here.
+"""
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
+import stand_in
 import warm
 from commands import lines_of
 from PIL import Image
@@ -104,7 +114,7 @@ def session(markdown: str) -> dict[str, str]:
 def test_each_line_of_the_readme(executor: StandIn) -> None:
     for name in ("before", "after"):
         say(f"bench run my_net.py:Net --name {name}")
-    inline = [" ".join(line.split()) for line in re.findall(r"`(bench [^`A-Z]+)`", README)]
+    inline = {" ".join(line.split()): None for line in re.findall(r"`(bench [^`A-Z]+)`", README)}
     assert {"bench run all", "bench run modern", "bench run smoke"} <= set(inline)
     for line in inline:
         say(line)
@@ -153,6 +163,83 @@ def test_the_cluster(executor: StandIn, monkeypatch: pytest.MonkeyPatch) -> None
     again = shown["bench run modern --executor ray --ray-address HOST:6379"]
     assert "were measured before, and not again" in again
     assert Path("reports/both/report.md").is_file()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One of a newcomer's ten: its title, the lines to give, the files and the words that come of them."""
+
+    title: str
+    lines: list[str]
+    files: list[str]
+    words: list[str]
+
+
+def newcomers_tasks() -> list[Task]:
+    parts = re.split(r"^## ", (ROOT / "tests/newcomer.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
+    return [
+        Task(
+            title=part.partition("\n")[0],
+            lines="".join(re.findall(r"^```sh\n(.*?)^```", part, re.DOTALL | re.MULTILINE)).splitlines(),
+            files=re.findall(r"^- writes `(.+)`$", part, re.MULTILINE),
+            words=re.findall(r"^- says `(.+)`$", part, re.MULTILINE),
+        )
+        for part in parts
+    ]
+
+
+def test_there_are_ten_and_each_says_what_comes_out() -> None:
+    assert [task.title.partition(".")[0] for task in newcomers_tasks()] == [str(i) for i in range(1, 11)]
+    assert all(task.lines and (task.files or task.words) for task in newcomers_tasks())
+
+
+def do(line: str) -> str:
+    """Carry out a line, of `bench` or of `python -c`; return what it prints."""
+    name, *words = shlex.split(line, comments=True)
+    if name == "bench":
+        return say(line)
+    assert (name, words[0]) == ("python", "-c")
+    with redirect_stdout(StringIO()) as printed:
+        exec(words[1], {})
+    return printed.getvalue()
+
+
+def test_the_ten_tasks_of_a_newcomer(executor: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each comes to what is said there; beyond the words, counts are arithmetic, and files hold what was run."""
+    executor.real = ("cost", "accuracy")
+    as_it_is = stand_in.time_of  # but that the narrow network takes half of the time of the other
+    monkeypatch.setattr(stand_in, "time_of", lambda name, *of: as_it_is("Net", *of) / (1 + ("=8" in name)))
+    first, *others = newcomers_tasks()
+    fresh = [sys.executable, "-m", *shlex.split(first.lines[0])]
+    done = subprocess.run(fresh, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = {first.title: done.stdout + done.stderr}
+    for task in others:
+        printed[task.title] = "".join(do(line) for line in task.lines)
+    for task in (first, *others):
+        for words in task.words:
+            assert words in printed[task.title]
+        for file in task.files:
+            assert Path(file).stat().st_size > 0, task.title
+    parameters = 64 * (3 * 7 * 7 + 1) + 1000 * (64 + 1)  # of README's network: a convolution and a linear layer
+    said = {title.partition(".")[0]: text for title, text in printed.items()}
+    assert f"{parameters:,}" in said["2"]
+    mine = [json.loads(line) for line in Path("results/mine/records.jsonl").read_text("utf-8").splitlines()]
+    counted = {
+        record["job"]["arch"]: measurement["samples"]
+        for record in mine
+        for measurement in record["measurements"]
+        if measurement["name"] == "parameters"
+    }
+    assert counted["my_net.py:Net"] == [parameters]
+    assert set(counted) == {"my_net.py:Net", "resnet18", "torchvision:mobilenet_v2"}
+    latex = Path("paper/table.tex").read_text("utf-8")
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
+    assert "lenet5" in latex
+    with Path("smoke.csv").open(encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    assert {row["arch"] for row in rows} == {"lenet5", "resnet20", "linear", "convnet"}
+    assert {"lenet5", "resnet20"} <= set(re.findall(r"'(\w+)'", said["7"]))
 
 
 def test_a_unit_of_ones_own(executor: StandIn) -> None:

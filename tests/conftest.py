@@ -34,6 +34,8 @@ from bench.records.record import Measurement, Record, count
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # To compile the headers beforehand takes half a minute, and each job, with its fresh cache, would use them once.
 os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
+# To compile and load a program that looks whether there are the vector units that the CPU says takes 4 s a process.
+os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
 os.environ.pop("COLUMNS", None)  # which the workers of pytest-xdist are given
 # Else each worker, and each interpreter that it starts, compiles 600 files anew, with all the assertions: 10 s a time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

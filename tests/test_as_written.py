@@ -221,7 +221,9 @@ def test_the_ten_tasks_of_a_newcomer(executor: StandIn, monkeypatch: pytest.Monk
             assert words in printed[task.title]
         for file in task.files:
             assert Path(file).stat().st_size > 0, task.title
-    parameters = 64 * (3 * 7 * 7 + 1) + 1000 * (64 + 1)  # of README's network: a convolution and a linear layer
+    parameters = 64 * (3 * 7 * 7 + 1) + 1000 * (
+        64 + 1
+    )  # of README's network: a convolution and a linear layer
     said = {title.partition(".")[0]: text for title, text in printed.items()}
     assert f"{parameters:,}" in said["2"]
     mine = [json.loads(line) for line in Path("results/mine/records.jsonl").read_text("utf-8").splitlines()]

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import make_planned
 from evaluated import evaluated as of_images
 from evaluated import right_so_often
 from make_records import by_name, job, record, speed
+from stand_in import StandIn
 from typer.testing import CliRunner
 
+import bench
 from bench.analysis.engines import EngineRow
 from bench.analysis.frame import to_frame
 from bench.api._engines import _chosen
 from bench.cli.app import app
 from bench.contracts import check_figure
 from bench.errors import UnknownNameError
+from bench.execution.catalog import without_refused
 from bench.plan.job import Job
 from bench.records.job_files import JobFile
 from bench.records.outputs import Answers, save_outputs
@@ -383,3 +390,31 @@ def test_measurements_of_older_runs_are_read_as_they_are() -> None:
     row = rows_of(records)["onnx fp32"]
     assert (row.values, row.versions, row.speedup.verdict) == ({}, {}, "undecided")
     assert isinstance(bare[0], Measurement)
+
+
+def test_what_no_backend_can_do_is_known_before_a_process_begins(tmp_path: Path) -> None:
+    """One row for each network and batch, whatever the number of processes; the backend's own words; resumed as it is."""
+    executor = StandIn()
+    engines = partial(
+        bench.engines, ["lenet5", "mlp"], engines=["cuda_graph"], results=tmp_path, executor=executor
+    )
+    first, again = engines().summary, engines().summary
+    refused = [r for r in first.records if r.job.settings.backend == "cuda_graph"]
+    batches = Counter((r.job.arch, r.job.settings.batch_size) for r in refused)
+    assert batches == Counter(itertools.product(["lenet5", "mlp"], [1, 4]))
+    assert {(r.status, r.stage) for r in refused} == {("unsupported", "plan")}
+    (reason,) = {r.error["message"] for r in refused}
+    assert (
+        reason == "backend cuda_graph: there are no CUDA graphs on the CPU; use device=cuda or backend=eager"
+    )
+    assert {job.settings.backend for job in executor.jobs} == {"eager"}
+    assert again.reused == len(again.records) == len(first.records)
+
+
+def test_what_other_machines_have_they_tell_by_themselves() -> None:
+    class Elsewhere(StandIn):
+        places = survey = collect = stored = len
+
+    planned = make_planned(task="infer", settings=speed("cpu", backend="cuda_graph"))
+    assert without_refused([planned], StandIn())[0].status == "unsupported"
+    assert without_refused([planned], Elsewhere()) == (planned,)

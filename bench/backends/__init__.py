@@ -114,6 +114,13 @@ def numbered(model: nn.Module, images: Tensor) -> Call:
 BACKENDS: Registry[Backend] = Registry("backend", "bench.backends")
 
 
+def why_not(job: Job[Timed]) -> str | None:
+    """Return why a job's backend cannot run it; None where that would only show when it is tried."""
+    name = job.settings.backend
+    reason = BACKENDS.get(name).unsupported(job)
+    return None if reason is None else f"backend {name}: {reason}"
+
+
 def refusal(what: str, error: Exception, tip: str | None = None) -> Exception:
     """Return the error that says a backend could not do `what`, with the first line of the reason.
 

@@ -70,6 +70,11 @@ def probe_units(send: Send, pattern: str | None) -> None:
     _answer(send, lambda: _units(pattern))
 
 
+def probe_backends(send: Send, jobs: Sequence[JsonObject]) -> None:
+    """Answer with why the backend of each job cannot run it; None where that would only show when it is tried."""
+    _answer(send, lambda: _refusals(jobs))
+
+
 def probe_layers(send: Send, name: str, depth: int | None, shape: Mapping[str, int | None]) -> None:
     """Answer with the layer table of a network; it may be the user's, which may do anything."""
     _answer(send, lambda: _layers(name, depth, shape))
@@ -279,6 +284,14 @@ def _drawn(jobs: Sequence[JsonObject], file: str) -> str:
 
     evaluations: list[Job[Any]] = [Job.from_json(job) for job in jobs]
     return str(draw_images(evaluations, Path(file)))
+
+
+def _refusals(jobs: Sequence[JsonObject]) -> list[str | None]:
+    from bench.backends import why_not
+    from bench.plan.job import Job
+
+    given: list[Job[Any]] = [Job.from_json(job) for job in jobs]
+    return [why_not(job) for job in given]
 
 
 def _units(pattern: str | None) -> dict[str, list[dict[str, object]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +15,9 @@ from bench.execution import Ended, Event, Executor
 from bench.execution.places import Remote
 from bench.plan.card import ArchCard
 from bench.plan.config import Block, Experiment
-from bench.plan.expand import USUAL_SPLIT, Catalog
+from bench.plan.expand import USUAL_SPLIT, Catalog, Planned
+from bench.plan.job import Job
+from bench.plan.task import TASKS
 
 _AnswerT = TypeVar("_AnswerT")
 _PROBE_S = 120.0
@@ -38,6 +41,36 @@ def catalog_for(experiment: Experiment, executor: Executor) -> Catalog:
     catalog = ask(executor, Catalog, "probe_machine", *asked[: 3 if asked[2] else 2])
     whole = replace(catalog, archs={**catalog.archs, **{n: _users_cards(executor, n) for n in own}})
     return executor.survey(whole) if isinstance(executor, Remote) else whole
+
+
+def without_refused(plan: Sequence[Planned], executor: Executor) -> tuple[Planned, ...]:
+    """Return the plan with the jobs marked as unsupported whose backend cannot run them, each in one process alone.
+
+    What the machines of an executor have, they tell by themselves.
+    """
+    ways = {_way(p.job): p.job for p in plan if p.status is None and _asks_backend(p.job)}
+    if not ways or isinstance(executor, Remote):
+        return tuple(plan)
+    reasons = ask(executor, list[str | None], "probe_backends", [job.to_json() for job in ways.values()])
+    refused = {way: why for way, why in zip(ways, reasons, strict=True) if why is not None}
+    marked: dict[object, Planned] = {}
+    for p in plan:
+        if p.status is None and _asks_backend(p.job) and (why := refused.get(_way(p.job))):
+            one = replace(p, status="unsupported", reason=why, processes=None)
+            marked.setdefault((p.job.series(), p.job.seed), one)
+        else:
+            marked[p.job.id] = p
+    return tuple(marked.values())
+
+
+def _asks_backend(job: Job) -> bool:
+    """Return whether a job names a backend other than torch itself; trainings have their own."""
+    return job.settings.given.get("backend", "eager") != "eager" and not TASKS.get(job.task).trained
+
+
+def _way(job: Job) -> tuple[object, ...]:
+    """Return what a backend looks at to know whether it can run a job."""
+    return tuple(job.settings.given.get(key) for key in ("backend", "device", "precision", "memory_format"))
 
 
 def _datasets_of(experiment: Experiment) -> list[str]:

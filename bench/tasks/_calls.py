@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Runnable
+from bench.backends import BACKENDS, Backend, Runnable, why_not
 from bench.costs import Subject
 from bench.errors import UnsupportedError
 from bench.plan.job import Job
@@ -33,11 +33,9 @@ def backend_of(job: Job[Timed]) -> Backend:
     Raises:
         UnsupportedError: if it cannot run the job, with the reason.
     """
-    name = job.settings.backend
-    backend = BACKENDS.get(name)
-    if reason := backend.unsupported(job):
-        raise UnsupportedError(f"backend {name}: {reason}")
-    return backend
+    if reason := why_not(job):
+        raise UnsupportedError(reason)
+    return BACKENDS.get(job.settings.backend)
 
 
 def ready(

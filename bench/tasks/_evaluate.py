@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
-from bench.backends import BACKENDS
 from bench.datasets import check_same
 from bench.datasets.classes import ClassMap, Vocabulary
 from bench.datasets.evaluation import EvaluationSet
@@ -32,6 +31,7 @@ from bench.records.environment import usable_cores
 from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, measured
 from bench.tasks._agreement import soundness
+from bench.tasks._calls import backend_of
 from bench.tasks._networks import built, imported
 from bench.tasks._placing import place, place_network, with_autocast
 from bench.training.config import LAYOUTS
@@ -315,12 +315,9 @@ class _Network:
 
     def _prepared(self, images: Tensor) -> Callable[[Tensor], Tensor]:
         """Return what answers images: eager as they come, and in batches of one size what takes no others."""
-        name = self.job.settings.backend
         job = cast("Job[Timed]", self.job)
-        backend = BACKENDS.get(name)
-        if reason := backend.unsupported(job):
-            raise UnsupportedError(f"backend {name}: {reason}")
-        if name == "eager" and self._fixed is None:
+        backend = backend_of(job)
+        if job.settings.backend == "eager" and self._fixed is None:
             return lambda given: self._of(self.model(given))
         backend.load()
         held = images.new_zeros((self.batch, *images.shape[1:])).to(

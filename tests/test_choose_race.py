@@ -6,8 +6,10 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import ENVIRONMENT, make_catalog, make_record, seconds
@@ -18,7 +20,7 @@ from bench.analysis.choosing import Budget
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.analysis.raced import Raced, _natural_cost, log_cost
-from bench.analysis.racing import Race
+from bench.analysis.racing import MOST, Race
 from bench.api._running import run_name
 from bench.api.racing import _AMONG, Chosen, race
 from bench.cli.app import app
@@ -32,7 +34,7 @@ from bench.records.record import Measurement, Record, count
 from bench.records.store import Store, read_run
 from bench.report._choice import at_most
 from bench.report.figures import FIGURES
-from bench.report.race import _explained, _json, race_sentences
+from bench.report.race import _explained, _front, _json, _more, race_sentences
 from bench.report.write import write_report
 
 # Times of one image, of networks whose accuracies torchvision publishes; what is slower is not always better.
@@ -177,6 +179,46 @@ def test_the_time_is_over(tmp_path: Path) -> None:
     said = race_sentences(done.raced, done.known)
     assert "Too few were measured to say more." in " ".join(said)
     assert said[-1].startswith("The time is over")
+
+
+@pytest.mark.parametrize(
+    ("processes", "said"),
+    [
+        ([8, 1, 2, 1], "of fewer than 3 processes each it cannot be told"),
+        ([8, 8, 3, 5], "their intervals overlap"),
+        ([8, 8, 2, 5], "their intervals overlap, and 1 of them has fewer than 3 processes"),
+        ([8, 1, 2, 5], "their intervals overlap, and 2 of them have fewer than 3 processes"),
+    ],
+)
+def test_why_the_front_is_open_is_said_of_those_of_whom_it_is_so(processes: list[int], said: str) -> None:
+    standing: Any = SimpleNamespace(
+        certain=np.array([True, False, False, False]),
+        possible=np.array([True] * 4),
+        costs=[SimpleNamespace(processes=np.array(processes))],
+    )
+    raced: Any = SimpleNamespace(choice=SimpleNamespace(cost="latency"))
+    assert _front(raced, standing) == [
+        f"On the front of accuracy and latency is 1 for certain, and 3 more may be: {said}."
+    ]
+
+
+@pytest.mark.parametrize("processes", [7, MOST])
+def test_more_time_is_promised_to_what_has_not_had_all_of_its_processes(processes: int) -> None:
+    rows = pd.DataFrame(
+        {
+            "network": ["a"],
+            "input_size": [224],
+            "processes": [processes],
+            "state": ["measured"],
+            "budget_chance": [0.5],
+            "accuracy": [0.7],
+        }
+    )
+    choice = SimpleNamespace(candidates=rows, open=rows, best=None)
+    raced: Any = SimpleNamespace(end="time", budget_decided=False, choice=choice)
+    (said,) = _more(raced, SimpleNamespace())  # type: ignore[arg-type]
+    assert ("a at 224 px. The same command goes on" in said) == (processes < MOST)
+    assert ("is as open after 8 processes each as it stays" in said) == (processes == MOST)
 
 
 def test_a_time_that_ends_before_the_first_process_is_told_so(tmp_path: Path) -> None:

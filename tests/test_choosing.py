@@ -20,7 +20,7 @@ from bench.api.facts import update_facts
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.facts import SETS, SHIPPED, accuracies, sources, speeds
-from bench.facts.candidates import ACCURACIES, Candidates, accuracy_named, is_called
+from bench.facts.candidates import ACCURACIES, Candidates, accuracy_named, called
 from bench.facts.convert import update
 from bench.records.store import read_run
 from bench.report.facts import _sentences
@@ -185,9 +185,20 @@ def test_an_accuracy_that_is_none_is_told(text: str, said: str) -> None:
     "pattern", ["resnet50", "timm:resnet50", "resnet50.*", "timm:resnet50.a1_in1k", "resnet5?"]
 )
 def test_a_network_is_called_with_its_tag_and_without(pattern: str) -> None:
-    assert is_called("timm:resnet50.a1_in1k", pattern)
-    assert not is_called("timm:resnet152.a1_in1k", pattern)
-    assert not is_called("my_net.py:resnet50.a1_in1k", pattern)
+    others = ["timm:resnet152.a1_in1k", "my_net.py:resnet50.a1_in1k", "torchvision:resnet50.IMAGENET1K_V2"]
+    assert called(["timm:resnet50.a1_in1k", *others], pattern) == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["resnet50", "torchvision:resnet50", "resnet50.*", "resnet50.IMAGENET1K_V2", "resnet5?"]
+)
+def test_a_network_is_called_without_a_prefix_where_timm_has_none_called_so(pattern: str) -> None:
+    names = [
+        "torchvision:resnet152.IMAGENET1K_V2",
+        "torchvision:resnet50.IMAGENET1K_V2",
+        "my_net.py:resnet50",
+    ]
+    assert called(names, pattern) == [False, True, False]
 
 
 def test_a_network_of_a_published_machine_is_named_without_the_tag_of_its_weights() -> None:

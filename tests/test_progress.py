@@ -148,3 +148,14 @@ def test_of_one_place_the_line_has_the_device_of_the_job(plain: Progress) -> Non
     plain.started(on_card(), 1)
     plain.recorded(record_of(on_card()))
     assert told(plain) == ["1/1 infer net 32 px batch 4 cuda:0  oom  no room  2.0 s"]
+
+
+def test_a_race_says_of_each_part_how_many_more_were_measured_before() -> None:
+    told = io.StringIO()
+    progress = Progress(Console(file=told, width=300))
+    for count in (7, 49):
+        progress.reused([make_record()] * count)
+    assert told.getvalue().splitlines() == [
+        "7 jobs were measured before, and not again",
+        "49 more jobs were measured before, and not again",
+    ]

@@ -72,6 +72,7 @@ class Progress(Observer):
         self.steps = "epoch"
         self.total = 0
         self.jobs = 0
+        self.before = 0
         self.done = 0
         self.reasons: set[str] = set()
         self.job_begin_s = 0.0
@@ -151,9 +152,11 @@ class Progress(Observer):
         """Say how many need not be measured again."""
         self.forecast.leave_out(record.job for record in records)
         if records:
-            jobs, rest = len(records), self.jobs - len(records)
-            measured = "1 job was measured" if jobs == 1 else f"{jobs} jobs were measured"
-            self._print(f"{measured} before, and not again" + ("; the rest follows" if rest else ""))
+            jobs, more = len(records), " more" * bool(self.before)
+            self.before += jobs
+            measured = f"1{more} job was measured" if jobs == 1 else f"{jobs}{more} jobs were measured"
+            rest = "; the rest follows" if self.jobs > jobs else ""
+            self._print(f"{measured} before, and not again{rest}")
 
     def started(self, planned: Planned, total: int) -> None:
         """Show the job and the time left."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -27,7 +27,7 @@ ACCURACIES = {
 _SPELLED = {name.replace("_", ""): name for name in ACCURACIES}
 FP32 = 4  # bytes of a parameter in a file
 _TIMM = "timm:"
-_LIBRARIES = (_TIMM, "torchvision:")
+_TORCHVISION = "torchvision:"
 _MEASURED = {  # of a comparison
     "latency": "latency",
     "throughput": "throughput",
@@ -239,20 +239,26 @@ def _matching(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
     if not patterns:
         return table.reset_index(drop=True)
     names = table["network"]
-    chosen = pd.Series(False, index=table.index)
+    chosen = [False] * len(names)
     for pattern in patterns:
-        named = names.map(lambda name, pattern=pattern: is_called(name, pattern)).astype(bool)
-        if not named.any():
+        named = called(names, pattern)
+        if not any(named):
             raise unknown_name("network", pattern, names, "it has no published accuracy, or no cost there")
-        chosen |= named
+        chosen = [*map(any, zip(chosen, named, strict=True))]
     return table[chosen].reset_index(drop=True)
 
 
-def is_called(name: str, pattern: str) -> bool:
-    """Return whether a name or glob means a network: the tag of its weights, and timm's prefix, may be left out.
+def called(names: Collection[str], pattern: str) -> list[bool]:
+    """Return for each network whether a name or glob means it: the tag of its weights may be left out, and a prefix.
 
-    So `resnet50`, `timm:resnet50` and `resnet50.*` all mean ``timm:resnet50.a1_in1k``.
+    So `resnet50`, `timm:resnet50` and `resnet50.*` all mean ``timm:resnet50.a1_in1k``; where timm has none called so,
+    `resnet50` means ``torchvision:resnet50.IMAGENET1K_V2``.
     """
-    bare, asked = name.removeprefix(_TIMM), pattern.removeprefix(_TIMM)
-    ways = (bare, bare.partition(".")[0]) if name.startswith(_LIBRARIES) else (bare,)
+    of_timm = [_is_called(name, pattern, _TIMM) for name in names]
+    return of_timm if any(of_timm) else [_is_called(name, pattern, _TORCHVISION) for name in names]
+
+
+def _is_called(name: str, pattern: str, prefix: str) -> bool:
+    bare, asked = name.removeprefix(prefix), pattern.removeprefix(prefix)
+    ways = (bare, bare.partition(".")[0]) if name.startswith((_TIMM, _TORCHVISION)) else (bare,)
     return name == pattern or any(fnmatch.fnmatchcase(way, asked) for way in ways)

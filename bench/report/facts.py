@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
@@ -10,7 +11,7 @@ import pandas as pd
 from bench.analysis.choosing import COSTS, Choice
 from bench.errors import unknown_name
 from bench.facts import SETS
-from bench.facts.candidates import Candidates, is_called
+from bench.facts.candidates import Candidates, called
 from bench.io import finite_json
 from bench.report._choice import MOST_RIVALS, TITLES, Row, cost_cell, described
 from bench.report.document import Document
@@ -166,7 +167,7 @@ def _explained(choice: Choice, patterns: Sequence[str]) -> list[str]:
     names, sizes = choice.candidates["network"], choice.candidates["input_size"]
     lines = []
     for pattern in patterns:
-        rows = [row for row, name in enumerate(names) if is_called(name, pattern)]
+        rows = [*itertools.compress(range(len(names)), called(names, pattern))]
         if not rows:
             raise unknown_name("candidate", pattern, names, "it has no published accuracy, or no cost there")
         lines += [f"{names[row]} at {sizes[row]} px: {choice.dismissal(row) or 'chosen'}" for row in rows]

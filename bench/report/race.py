@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from bench.analysis.choosing import COSTS, Choice, missed
 from bench.analysis.raced import RACED, Raced
 from bench.analysis.racing import CONFIDENCE, LEAST, MOST, Standing
 from bench.errors import unknown_name
-from bench.facts.candidates import is_called
+from bench.facts.candidates import called
 from bench.facts.entrants import Known
 from bench.io import finite_json
 from bench.report._choice import MOST_RIVALS, TITLES, at_most, cost_cell, described
@@ -129,8 +129,8 @@ def _taken(raced: Raced, known: Known) -> list[str]:
     held = int((choice.candidates["holds"] == "yes").sum())
     how = "" if raced.budget_decided else ", as far as is known"
     said = [
-        f"Take {best}{_interval(choice.best, choice.cost)}: the most accurate that has {budget}{how}; {held:,} have it "
-        "for certain."
+        f"Take {best}{_interval(choice.best, choice.cost)}: the most accurate that has {budget}{how}; "
+        f"{held:,} {'has' if held == 1 else 'have'} it for certain."
     ]
     if rivals := len(choice.rivals):
         others = "Another is" if rivals == 1 else f"{rivals} others are"
@@ -170,8 +170,11 @@ def _front(raced: Raced, standing: Standing) -> list[str]:
     certain, possible = int(standing.certain.sum()), int(standing.possible.sum())
     what = f"the front of accuracy and {raced.choice.cost}"
     open_ = possible - certain
-    few = bool((standing.costs[0].processes[standing.possible & ~standing.certain] < LEAST).any())
+    few = int((standing.costs[0].processes[standing.possible & ~standing.certain] < LEAST).sum())
     why = f"of fewer than {LEAST} processes each it cannot be told" if few else "their intervals overlap"
+    if 0 < few < open_:
+        have = "have" if few > 1 else "has"
+        why = f"their intervals overlap, and {few:,} of them {have} fewer than {LEAST} processes"
     more = f", and {open_:,} more may be: {why}" if open_ else ""
     if not certain:
         return [f"On {what} is none for certain; {open_:,} may be: {why}."] if open_ else []
@@ -219,16 +222,14 @@ def _more(raced: Raced, standing: Standing) -> list[str]:
     why = "It was cancelled" if raced.end == "cancelled" else "The time is over"
     table = raced.choice.candidates
     likely = table[(table["state"] == "never") & (table["budget_chance"] > 0.01)]
-    if likely.empty and raced.budget_decided:
-        return [
-            f"{why}, and the choice is decided; with more minutes the rest of the front would be measured."
-        ]
+    open_ = raced.choice.open[raced.choice.open["processes"] < MOST]
+    if likely.empty and (raced.budget_decided or open_.empty):
+        what = "is decided" if raced.budget_decided else f"is as open after {MOST} processes each as it stays"
+        return [f"{why}, and the choice {what}; with more minutes the rest of the front would be measured."]
     least = 0.0 if raced.choice.best is None else raced.choice.best["accuracy"]
     worth = likely["budget_chance"] * (likely["accuracy"] - least)
     likely = likely.loc[worth.sort_values(ascending=False, kind="stable").index]
-    named = [
-        _named(row) for rows in (raced.choice.open, likely) for _, row in rows.iloc[:_MOST_NAMED].iterrows()
-    ]
+    named = [_named(row) for rows in (open_, likely) for _, row in rows.iloc[:_MOST_NAMED].iterrows()]
     what = f": {', '.join(named)}" if named else ""
     return [f"{why}; more minutes may change the answer{what}. The same command goes on from here."]
 
@@ -313,7 +314,7 @@ def check_explained(known: Known, patterns: Sequence[str]) -> None:
     """
     for pattern in patterns:
         names = [*known.table["network"], *known.without]
-        if not any(is_called(name, pattern) for name in names):
+        if not any(called(names, pattern)):
             raise unknown_name("candidate", pattern, names, "none of the networks that race is called so")
 
 
@@ -321,9 +322,9 @@ def _explained(raced: Raced, known: Known, patterns: Sequence[str]) -> list[str]
     """Return a line for each network that a pattern names: why it was not chosen."""
     table, lines = raced.choice.candidates, []
     for pattern in patterns:
-        rows = table[table["network"].map(partial(is_called, pattern=pattern)).astype(bool)]
-        lines += [f"{_named(row)}: {_why(row, raced)}" for _, row in rows.iterrows()]
-        without = [name for name in known.without if is_called(name, pattern)]
+        named = called([*table["network"], *known.without], pattern)
+        lines += [f"{_named(row)}: {_why(row, raced)}" for _, row in table[named[: len(table)]].iterrows()]
+        without = itertools.compress(known.without, named[len(table) :])
         lines += [f"{name}: left out, as no accuracy of it is known" for name in without]
     return lines
 

@@ -39,6 +39,7 @@ TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.5, "min_samples": 6}
 KERNEL_S = 1e-3
 KERNELS = 2 * 3 + 2 * 2 + 1  # of LeNet-5: convolution, activation, pooling; layer, activation; layer
 OWN = os.getpid()
+TINY = "pattern:INPUT -> CONV3-1 -> FC"
 SMALL = "pattern:INPUT -> CONV3-4 -> BN -> RELU -> FC"
 WATTS = 300.0
 Results = dict[str, Measurement]
@@ -461,19 +462,20 @@ TOO_LARGE = {
 }
 
 
-@pytest.mark.parametrize("task", ["infer", "train_step"])
 @pytest.mark.parametrize(
-    ("status", "error"),
+    ("task", "status", "error"),
     [
-        *(pytest.param("oom", error, id=what) for what, error in NO_MEMORY.items()),
-        *(pytest.param("unsupported", error, id=what) for what, error in TOO_LARGE.items()),
+        *(pytest.param("infer", "oom", error, id=what) for what, error in NO_MEMORY.items()),
+        *(pytest.param("infer", "unsupported", error, id=what) for what, error in TOO_LARGE.items()),
+        ("train_step", "oom", NO_MEMORY["the driver"]),
+        ("train_step", "unsupported", TOO_LARGE["indices"]),
     ],
 )
 def test_the_largest_batch_whatever_there_is_too_little_of(
     host: FakeHost, task: str, status: str, error: Exception
 ) -> None:
     host.device.failure = Failure(7, error)
-    job = job_of(task, batch_size="max", batch_limit=16)
+    job = job_of(task, TINY, batch_size="max", batch_limit=16)
     largest = find_max_batch(EXECUTORS.get("inline").make(), job, timeout_s=60)
     assert largest.batch == 7 - 1
     assert largest.measurement().flags == (() if status == "oom" else ("at_index_limit",))

@@ -6,6 +6,7 @@ import json
 import math
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from bench.api.facts import update_facts
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.facts import SETS, SHIPPED, accuracies, sources, speeds
-from bench.facts.candidates import ACCURACIES, Candidates, accuracy_named, called
+from bench.facts.candidates import ACCURACIES, Candidates, _without_accuracies, accuracy_named, called
 from bench.facts.convert import update
-from bench.records.store import read_run
+from bench.records.store import Run, read_run
+from bench.report._choice import may_be_better
 from bench.report.facts import _sentences
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -259,7 +261,7 @@ def test_networks_of_a_run_have_their_own_costs_and_published_accuracies() -> No
     assert "run h100-line-up" in candidates.remarks[0]
     assert "resnet50" in candidates.remarks[1]  # whose accuracy nobody has published: it is not torchvision's
     few = replace(run, records=[r.changed(job=replace(r.job, num_classes=10)) for r in run.records])
-    with pytest.raises(ConfigError, match="published accuracy for images and classes"):
+    with pytest.raises(ConfigError, match="accuracy is published for images and classes"):
         Candidates.measured(few, "top1", [])  # accuracies are published of a thousand classes
 
 
@@ -418,3 +420,32 @@ def test_facts_are_listed_and_shown() -> None:
     assert {row["weights"] for row in shown["accuracies"]} == {"resnet50.a1_in1k"}
     assert {row["machine"] for row in shown["speeds"]} >= {"rtx3090", "i7_12700h"}
     assert "resnet50" in CliRunner().invoke(app, ["facts", "show", "resnet5"]).stderr
+
+
+def test_what_may_be_better_for_one_reason_is_one_sentence_and_many_are_counted() -> None:
+    rows = pd.DataFrame(
+        {"network": list("abcde"), "accuracy": [0.1, 0.5, 0.3, 0.4, 0.2], "n": [1, 8, 1, 8, 1]}
+    )
+    say = partial(may_be_better, words=lambda row: row["network"], why=lambda row: f"{row['n']} processes")
+    two = ["b, d may be better: of each, 8 processes.", "c may be better: 1 processes."]
+    assert say(rows) == [*two, "So may 2 more."]
+    assert say(rows.iloc[1:4]) == two
+    assert say(rows.iloc[:0]) == []
+
+
+@pytest.mark.parametrize(
+    ("networks", "tip"),
+    [
+        (["alexnet", "lenet5"], "time those that have: torchvision:alexnet ...;"),
+        (["my.py:Net"], "time them at the sizes of their weights;"),
+    ],
+)
+def test_a_run_without_published_accuracies_says_which_networks_have_them(
+    networks: list[str], tip: str
+) -> None:
+    error = _without_accuracies(Run("mine", Path("mine"), ()), networks, {"torchvision:alexnet"})
+    assert f"as it was timed: {', '.join(networks)}" in error.message
+    assert (
+        error.tip
+        == f"{tip[:-1]}; or, where this run has trained or evaluated them: bench choose --accuracy mine"
+    )

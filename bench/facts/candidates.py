@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -121,12 +121,7 @@ class Candidates:
         joined["file_size"] = FP32 * joined["parameters"]
         without = sorted(set(costs["key"]) - set(joined["key"]))
         if joined.empty:
-            raise ConfigError(
-                f"no network of run {run.name} has a published accuracy for images and classes as it was timed: "
-                f"{', '.join(without)}",
-                "time networks at the sizes that they are published for, or, where this run has trained or evaluated "
-                f"them: bench choose --accuracy {run.name}",
-            )
+            raise _without_accuracies(run, without, set(rows["key"]))
         missing = (
             f"Left out, as no accuracy of theirs is published for such images and classes: {', '.join(without)}."
             if without
@@ -213,6 +208,24 @@ def _said(source: Source, table: pd.DataFrame) -> str:
         f"Speeds are published, not measured here: {source.of}, {', '.join(conditions)}, {batch}; "
         f"{source.url}, {source.date or 'no date'}, {source.licence or 'no licence told'}. They are single runs "
         "without spread: of two that are close, either may be the faster."
+    )
+
+
+def _without_accuracies(run: Run, networks: Sequence[str], published: Container[str]) -> ConfigError:
+    """Return the error of a run of whose networks, as they were timed, no accuracy is published."""
+    message = (
+        f"no network of run {run.name} has weights whose accuracy is published for images and classes as it was timed: "
+        f"{', '.join(networks)}"
+    )
+    theirs = [other for name in networks if (other := _TORCHVISION + name) in published]
+    tip = (
+        f"time those that have: {', '.join(theirs[:3])} ..."
+        if theirs
+        else "time them at the sizes of their weights"
+    )
+    return ConfigError(
+        message,
+        f"{tip}; or, where this run has trained or evaluated them: bench choose --accuracy {run.name}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 
 import pandas as pd
@@ -13,6 +14,7 @@ from bench.report.tables.cells import EMPTY, Cell
 from bench.stats.intervals import binomial_interval
 from bench.units import percent, show
 
+MOST_NAMED = 3  # in a sentence
 MOST_RIVALS = 5  # rows of the table; the sentence says how many there are
 
 
@@ -56,3 +58,22 @@ def cost_cell(cost: str) -> Callable[[Row], str | Cell]:
         return Cell(show(row[cost], unit), note, flags=flags_of(row.to_dict(), cost))
 
     return cell
+
+
+def may_be_better(open_: pd.DataFrame, words: Callable[[Row], str], why: Callable[[Row], str]) -> list[str]:
+    """Return sentences on networks that may be the better choice: one a reason, and of many how many more there are.
+
+    Args:
+        open_: of the table of candidates.
+        words: returns what a network is called.
+        why: returns the reason.
+    """
+    by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    for _, row in open_.sort_values("accuracy", ascending=False, kind="stable").iloc[:MOST_NAMED].iterrows():
+        by_reason[why(row)].append(words(row))
+    said = [
+        f"{', '.join(of)} may be better: {'of each, ' * (len(of) > 1)}{reason}."
+        for reason, of in by_reason.items()
+    ]
+    more = len(open_) - MOST_NAMED
+    return [*said, f"So may {more:,} more."] if more > 0 else said

@@ -13,7 +13,7 @@ from bench.errors import unknown_name
 from bench.facts import SETS
 from bench.facts.candidates import Candidates, called
 from bench.io import finite_json
-from bench.report._choice import MOST_RIVALS, TITLES, Row, cost_cell, described
+from bench.report._choice import MOST_RIVALS, TITLES, Row, cost_cell, described, may_be_better
 from bench.report.document import Document
 from bench.report.tables.cells import Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal
@@ -98,6 +98,9 @@ def _columns(choice: Choice) -> list[str]:
     return ["network", "accuracy", "input_size", *COSTS, *ends, "holds", "on_front"]
 
 
+_ON_BOTH_SIDES = "the interval of its cost lies on both sides of the budget"
+
+
 def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     """Return the answer: what to take, what is not told apart from it, what may be better, what more would buy."""
 
@@ -119,8 +122,7 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
         first = "it is" if rivals == 1 else "the cheapest of them is"
         cheapest = f"{first} {words(choice.rivals.iloc[0])}"
         said.append(f"{others} not distinguishable from it by {candidates.images:,} images: {cheapest}.")
-    for _, row in choice.open.iterrows():
-        said.append(f"{words(row)} may be better: the interval of its cost lies on both sides of the budget.")
+    said += may_be_better(choice.open, words, lambda _: _ON_BOTH_SIDES)
     if choice.dearer is not None:
         said.append(
             f"Beyond the budget, by a factor of {significant(choice.dearer['excess'])}: {words(choice.dearer)}."

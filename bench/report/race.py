@@ -16,13 +16,12 @@ from bench.errors import unknown_name
 from bench.facts.candidates import called
 from bench.facts.entrants import Known
 from bench.io import finite_json
-from bench.report._choice import MOST_RIVALS, TITLES, at_most, cost_cell, described
+from bench.report._choice import MOST_NAMED, MOST_RIVALS, TITLES, at_most, cost_cell, described, may_be_better
 from bench.report.document import Document
 from bench.report.tables.cells import Fields, Head, View, view_of
 from bench.units import percent, show, significant
 
 _Row = pd.Series  # of the table of a race
-_MOST_NAMED = 3
 _OPEN = 0.5  # a chance from which its number says no more
 
 
@@ -150,19 +149,15 @@ def _interval(row: _Row, cost: str) -> str:
 
 def _undecided(raced: Raced, known: Known) -> list[str]:
     """Return what may hold the budget and would be better."""
-    rows = raced.choice.open.sort_values("accuracy", ascending=False, kind="stable")
-    said = [
-        f"{described(row, raced.choice, known.accuracy, known.images)} may be better: {_why_open(row)}."
-        for _, row in rows.iloc[:_MOST_NAMED].iterrows()
-    ]
-    more = len(rows) - _MOST_NAMED
-    return [*said, f"So may {more:,} more."] if more > 0 else said
+    return may_be_better(
+        raced.choice.open, lambda row: described(row, raced.choice, known.accuracy, known.images), _why_open
+    )
 
 
 def _why_open(row: _Row) -> str:
     n = int(row["processes"])
     if n < LEAST:
-        return f"{n} process{'es' if n > 1 else ''} of it {'are' if n > 1 else 'is'} not enough to tell"
+        return f"{n} process{'es are' if n > 1 else ' is'} not enough to tell"
     return f"after {n} processes the interval of its cost lies on both sides of the budget"
 
 
@@ -229,7 +224,7 @@ def _more(raced: Raced, standing: Standing) -> list[str]:
     least = 0.0 if raced.choice.best is None else raced.choice.best["accuracy"]
     worth = likely["budget_chance"] * (likely["accuracy"] - least)
     likely = likely.loc[worth.sort_values(ascending=False, kind="stable").index]
-    named = [_named(row) for rows in (open_, likely) for _, row in rows.iloc[:_MOST_NAMED].iterrows()]
+    named = [_named(row) for rows in (open_, likely) for _, row in rows.iloc[:MOST_NAMED].iterrows()]
     what = f": {', '.join(named)}" if named else ""
     return [f"{why}; more minutes may change the answer{what}. The same command goes on from here."]
 
@@ -238,14 +233,14 @@ def _remarks(raced: Raced, known: Known) -> list[str]:
     """Return what is to be known of the numbers."""
     said = [known.remark]
     if known.without:
-        more = len(known.without) - _MOST_NAMED
-        named = ", ".join(known.without[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        more = len(known.without) - MOST_NAMED
+        named = ", ".join(known.without[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
         said.append(f"Left out, as no accuracy of theirs is known: {named}.")
     failed = raced.choice.candidates[raced.choice.candidates["state"] == "failed"]
     if len(failed):
-        more = len(failed) - _MOST_NAMED
+        more = len(failed) - MOST_NAMED
         named = "; ".join(
-            f"{_named(row)} ({row['reason']})" for _, row in failed.iloc[:_MOST_NAMED].iterrows()
+            f"{_named(row)} ({row['reason']})" for _, row in failed.iloc[:MOST_NAMED].iterrows()
         )
         said.append(f"Not measured, as they failed: {named}{f'; and {more:,} more' if more > 0 else ''}.")
     if raced.standing is not None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_records import job, make_run, record, records
+from make_records import NETS, job, make_run, record, records
 from rich.console import Console
 
 from bench.analysis.comparison import compare_table
@@ -121,10 +121,13 @@ def test_training_cell_has_mean_spread_and_seeds() -> None:
     assert (seeds.text, seeds.note) == ("3 of 4", "1 diverged")
 
 
-def test_a_network_without_a_card_has_dashes() -> None:
-    run = make_run([record(job(SMALL[0])).changed(card=ArchCard(name="x"))])
-    row = comparison_view(compare_table(to_frame([run]))).rows[0]
-    assert [cell.text for cell in row] == ["alexnet", DASH, DASH, DASH]
+def test_a_network_without_a_card_has_dashes_and_no_column_where_none_has_one() -> None:
+    without = record(job(SMALL[0])).changed(card=ArchCard(name="x"))
+    alone = comparison_view(compare_table(to_frame([make_run([without])])))
+    assert [cell.text for cell in alone.rows[0]] == ["alexnet", DASH, DASH]
+    beside = comparison_view(compare_table(to_frame([make_run([without, *records(NETS[3:5])])])))
+    (row,) = [row for row in beside.rows if row[0].text == "alexnet"]
+    assert row[[head.title for head in beside.heads].index("Year")].text == DASH
 
 
 def test_csv_keeps_whole_numbers_whole() -> None:

@@ -100,7 +100,7 @@ _TRAINED_RAW = {
 
 _NETWORK: tuple[Column, ...] = (
     Column("network", "Network", show="always", raw={"label": "", "family": ""}),
-    Column("year", "Year", whole, show="always", keep=0),
+    Column("year", "Year", whole, keep=0),
     Column(
         "published_top5",
         "Top-5, published",

@@ -15,14 +15,17 @@ import importlib.util
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bench.errors import BenchError, typed_text, unknown_name
 from bench.io import no_file
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _T = TypeVar("_T")
 
@@ -47,6 +50,15 @@ def _import_file(file: str) -> ModuleType:
             del sys.modules[name]
             raise
     return sys.modules[name]
+
+
+@cache
+def _entry_points(paths: tuple[str, ...]) -> dict[str, Sequence[EntryPoint]]:  # noqa: ARG001 (where packages are)
+    """Return by group what the installed packages offer: to read that of 200 of them takes 20 ms."""
+    from importlib.metadata import entry_points  # which takes a while, and the command line begins here
+
+    found = entry_points()
+    return {group: tuple(found.select(group=group)) for group in found.groups if group.startswith("bench.")}
 
 
 class _DuplicateError(ValueError):
@@ -90,8 +102,6 @@ class Registry(Generic[_T]):
         """
         if self._loaded:
             return
-        from importlib.metadata import entry_points  # which takes a while, and the command line begins here
-
         for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
             if not module.name.startswith("_"):
                 try:
@@ -102,7 +112,8 @@ class Registry(Generic[_T]):
                     ) from error
         self._loaded = True  # already, as a plug-in may look for units
         try:
-            for entry in entry_points(group=f"bench.{self.package.rpartition('.')[2]}"):
+            group = f"bench.{self.package.rpartition('.')[2]}"
+            for entry in _entry_points(tuple(sys.path)).get(group, ()):
                 _plug_in(f"{entry.name} ({entry.value})", entry.load)
             for file in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
                 _plug_in(file, partial(_import_file, file))

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def pieces() -> list[str]:
     return str(names).split()
 
 
+@cache
 def planned(piece: str) -> tuple[Planned, ...]:
     """Return the jobs of a piece; none of one that only checks or reports."""
     for line in _lines(piece):

@@ -21,7 +21,7 @@ def facts(send: Any) -> None:
                 "pid": os.getpid(),
                 "group": os.getpgid(0),
                 "session": os.getsid(0),
-                "torch": "torch" in sys.modules,
+                "preloaded": "process_server" in sys.modules,
                 "argv0": sys.argv[0],
             },
         )

@@ -92,23 +92,22 @@ def test_every_card_keeps_the_contract(name: str, tmp_path: Path, monkeypatch: p
 def test_the_data_is_as_its_card_says(
     name: str, local_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BENCH_DATA", str(local_data(name)))
+    root = local_data(name)
+    monkeypatch.setenv("BENCH_DATA", str(root))
     assert check_dataset(name, tolerance=6e-5) is None
+    if name in TORCHVISION:  # in one test, as to unpack them takes seconds
+        are_torchvisions(name, root)
 
 
-@pytest.mark.parametrize("name", [_marked("cifar10"), _marked("fashion_mnist")])
-def test_images_and_labels_are_torchvisions(
-    name: str, local_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def are_torchvisions(name: str, root: Path) -> None:
+    """Check images and labels against those that others read, through Pillow."""
     import torchvision.datasets
     from torchvision.transforms.functional import pil_to_tensor
 
-    root = local_data(name)
-    monkeypatch.setenv("BENCH_DATA", str(root))
     theirs = getattr(torchvision.datasets, TORCHVISION[name])(root, train=False)
     ours = read(find(name), "test")
     for i in (0, 1, 4321, 9999):
-        image, label = theirs[i]  # through Pillow, as everybody else reads it
+        image, label = theirs[i]
         assert torch.equal(ours.images[i], pil_to_tensor(image))
         assert ours.labels[i] == label
     same = [

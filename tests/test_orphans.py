@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def parent() -> Iterator[psutil.Process]:
         children = process.children()
         yield process
         for one in [process, *children]:
-            if one.is_running():
+            with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
 
 

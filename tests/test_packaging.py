@@ -282,7 +282,7 @@ def test_the_wheel_alone_has_all_that_commands_read(built: Built, tmp_path: Path
     for name, content in built.wheel.items():
         (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "site" / name).write_bytes(content)
-    commands = ["list configs", "explain install", "facts show resnet50", "list figures"]
+    commands = ["list configs", "explain install", "facts show resnet50"]
     code = "import sys\nfrom typer.testing import CliRunner\nfrom bench.cli.app import app\n" + "\n".join(
         f"assert CliRunner().invoke(app, {line.split()!r}).exit_code == 0, {line!r}" for line in commands
     )

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import sys
-import time
 from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 import torch
 import warm
@@ -234,26 +229,12 @@ def test_a_device_without_a_number_is_met_on_as_the_first(monkeypatch: pytest.Mo
         assert (group.rank, group.count, cards.current) == (0, 2, 0)
 
 
-FOREVER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from test_parallel import network, trained
-trained(network(), 2, epochs=100_000, on_epoch=lambda *_: print("epoch", flush=True))
-"""
-
-
-def test_the_others_end_with_rank_0_when_it_is_killed() -> None:
-    first = warm.Popen(
-        [sys.executable, "-c", FOREVER, str(Path(__file__).parent)],
-        stdout=warm.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    with first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == b"epoch\n"
-        (other,) = psutil.Process(first.pid).children()
-        first.send_signal(signal.SIGKILL)
-    until = time.monotonic() + 10
-    while other.is_running() and other.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not other.is_running() or other.status() == psutil.STATUS_ZOMBIE
+def test_the_others_end_with_rank_0_when_it_is_killed(warm_ranks: None, tmp_path: Path) -> None:
+    """Whatever they wait for then: the kernel closes the pipe from it."""
+    parallel._send(parallel._Work(1, torch.device("cpu"), print, (network(),)), tmp_path)
+    with parallel._other(1, 2, str(tmp_path)) as other:
+        other.await_ready()
+        assert other.process.poll() is None
+        assert other.process.stdin is not None
+        other.process.stdin.close()
+        assert other.process.wait(10) == 1

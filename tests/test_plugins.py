@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,19 +127,6 @@ def counted(stdout: str) -> tuple[float, int]:
     (record,) = answer["records"]
     values = {m["name"]: m["samples"][0] for m in record["measurements"]}
     return values["parameters"], answer["reused"]
-
-
-def test_a_network_from_a_file_is_counted_in_a_job_s_process(tmp_path: Path) -> None:
-    file = tmp_path / "nets.py"
-    file.write_text(f"WIDTH = 4\n{NETWORK}")
-    # Fresh: the server of a warm process is forked from one that knows the network.
-    words = [sys.executable, "-m", "bench", "--plugin", str(file), *COUNT]
-    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    ended = subprocess.run(
-        words, cwd=tmp_path, env={**os.environ, **paths}, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert counted(ended.stdout) == (parameters(4), 0)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_card import GIB, FakeCard, FakeHost
@@ -19,8 +20,8 @@ from bench.records.store import read_run
 from bench.report._summary import summarise
 
 NET = "pattern:INPUT -> CONV3-4 -> RELU -> FC"
-TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.5, "min_samples": 6}
-BLOCKS = [
+TIMING = {"warmup_s": 0.05, "min_s": 0.0, "limit_s": 0.1, "min_samples": 6}
+BLOCKS: list[dict[str, Any]] = [
     {"task": "cost", "grid": {"arch": [NET]}},
     {
         "task": "infer",
@@ -41,16 +42,16 @@ BLOCKS = [
 ]
 
 
-def walked(host: FakeHost, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Done:
+def walked(host: FakeHost, folder: Path, monkeypatch: pytest.MonkeyPatch, *blocks: dict[str, Any]) -> Done:
     be_there(host, monkeypatch)
-    return run(Experiment.parse({"name": "walk", "blocks": BLOCKS}), results=folder)
+    return run(Experiment.parse({"name": "walk", "blocks": list(blocks)}), results=folder)
 
 
 def test_every_task_runs_on_the_card_that_its_record_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = FakeHost(*(FakeCard("NVIDIA H100", f"{c}{c}") for c in "abc"))
-    done = walked(host, tmp_path, monkeypatch)
+    done = walked(host, tmp_path, monkeypatch, *BLOCKS)
     assert done.summary.counts == {"ok": 1 + 6 + 2}, [r.error for r in done.summary.records]
     on_cards = [r for r in done.run.records if r.job.device != "cpu"]
     assert {r.job.device for r in on_cards} == {"cuda:0"}
@@ -64,7 +65,7 @@ def test_every_task_runs_on_the_card_that_its_record_names(
 def test_an_unequal_card_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = FakeCard("NVIDIA T4", "bb", 16 * GIB)
     fast = [FakeCard("NVIDIA H100", f"{c}{c}") for c in "ac"]
-    done = walked(FakeHost(fast[0], slow, fast[1]), tmp_path, monkeypatch)
+    done = walked(FakeHost(fast[0], slow, fast[1]), tmp_path, monkeypatch, BLOCKS[1])
     cards = Counter(card for r in done.run.records if r.job.device != "cpu" for card in _shown_there(r))
     assert set(cards) == {"GPU-aa", "GPU-cc"}
 

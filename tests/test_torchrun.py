@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 from pathlib import Path
 
 import pytest
 import typer
+import warm
 
 from bench.cli._torchrun import STARTED, torchrun_overrides
 from bench.errors import ConfigError
@@ -33,6 +34,9 @@ def test_the_first_process_asks_for_as_many_ranks(
     started(monkeypatch, 0, count, count)
     assert torchrun_overrides() == expected
     assert torchrun_overrides() == []  # what it starts is not torchrun's
+    assert not {"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT"} & set(
+        os.environ
+    )  # nor the group its own
 
 
 def test_the_other_processes_leave(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,29 +67,20 @@ def test_a_part_of_its_variables_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         torchrun_overrides()
 
 
+LIGHT = Path(__file__).parent / "faults" / "plugin" / "light.py"
+
+
 def test_torchrun_trains_one_network_with_two_ranks(tmp_path: Path) -> None:
-    words = [
-        "bench",
-        "train",
-        "linear",
-        "--dataset",
-        "digits",
-        "--epochs",
-        "1",
-        "--seeds",
-        "1",
-        "--no-report",
-    ]
-    words += ["--set", "device=cpu", "--results", str(tmp_path), "--name", "two"]
-    torchrun = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        "--rdzv-backend=c10d",
-        "--rdzv-endpoint=localhost:0",
-    ]
-    ended = subprocess.run(
-        [sys.executable, *torchrun, "-m", *words], capture_output=True, text=True, timeout=200, check=False
+    """Its processes are real, and the training is not: of two ranks, see `test_parallel.py`."""
+    words = f"bench --plugin {LIGHT} train linear --dataset digits --epochs 1 --seeds 1 --no-report --executor light"
+    words += f" --set device=cpu --results {tmp_path} --name two"
+    torchrun = "torch.distributed.run --nproc-per-node=2 --rdzv-backend=c10d --rdzv-endpoint=localhost:0 -m"
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, [str(LIGHT.parent), *sys.path]))}
+    ended = warm.run(
+        [sys.executable, "-m", *torchrun.split(), *words.split()],
+        env={**os.environ, **paths},
+        text=True,
+        timeout=200,
     )
     assert ended.returncode == 0, ended.stderr
     [record] = read_run(tmp_path / "two").records

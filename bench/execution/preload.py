@@ -21,6 +21,8 @@ with importing(), warnings.catch_warnings():
     import scipy.special  # intervals need it: in the midst of sampling, its import took half a second of the limit
     import torchvision
 
+    import bench.archs.naming
+    import bench.costs
     import bench.execution._probe
     import bench.execution._worker
     import bench.execution.executors._child
@@ -36,8 +38,9 @@ with importing(), warnings.catch_warnings():
             BenchError
         ):  # a plug-in's: the server must not end, and jobs will meet it again
             registry.load()
-    for module in pkgutil.iter_modules(bench.tasks.__path__):  # what tasks import where they run: 0.12 s
-        importlib.import_module(f"bench.tasks.{module.name}")
+    for room in (bench.archs.naming, bench.costs, bench.tasks):  # what jobs import where they run: 0.2 s
+        for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
+            importlib.import_module(module.name)
 
 gc.freeze()  # nor do jobs look there, which would also copy the pages that they share with the server
 atexit.register(gc.unfreeze)  # a library counts at the server's end what was not collected, and prints it

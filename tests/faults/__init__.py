@@ -11,6 +11,7 @@ no stored record is lost, nothing runs on, no temporary file is left, and the sa
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import random
 import signal
@@ -36,8 +37,8 @@ ROOT = HERE.parents[1]
 PLUGIN = HERE / "plugin"
 KINDS = ("ends", "inputs", "kills", "networks", "stores", "surroundings")  # the modules that register faults
 MARK = "BENCH_FAULT"
-EXPERIMENT = "blocks:\n  - {task: cost, grid: {arch: [a, b], seed: [0, 1, 2]}}\n"
-JOBS = 6
+EXPERIMENT = "blocks:\n  - {task: cost, grid: {arch: [a, b], seed: [0, 1]}}\n"
+JOBS = 4
 WAIT_S = float(os.environ.get("BENCH_FAULT_WAIT_S", "150"))  # for what takes a second on an idle machine
 
 Kind = Callable[["Place", random.Random], None]
@@ -91,8 +92,8 @@ class Place:
         folder: all that is written is in it, temporary files too.
         name: of the run.
         lost_lines: whether the fault itself takes lines out of the store.
-        fresh: whether all commands are fresh interpreters; else those are warm ones that are given no streams and
-            no environment of their own.
+        fresh: whether all commands are fresh interpreters; else those are warm ones of which it does not matter what
+            an interpreter does as it begins.
     """
 
     folder: Path
@@ -126,8 +127,7 @@ class Place:
         more: dict[str, str] = options.pop("environment", {})  # type: ignore[assignment]
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         command = [sys.executable, "-m", "bench", *map(str, words)]
-        if fresh is None:
-            fresh = self.fresh or not set(options) <= {"preexec_fn"} or not set(more) <= {"LIGHT_S"}
+        fresh = self.fresh if fresh is None else fresh
         by: Callable[..., Any] = subprocess.Popen if fresh else partial(warm.Popen, light=True)
         process: subprocess.Popen[bytes] = by(
             command, cwd=self.folder, env=self.environment(**more), start_new_session=True, **given
@@ -156,10 +156,13 @@ class Place:
             stored: the lines that were there before, none of which may be missing.
         """
         self.nothing_runs()
-        missing = [line for line in stored if line not in set(self.lines())]
+        lines = self.lines()
+        missing = [line for line in stored if line not in set(lines)]
         assert self.lost_lines or not missing, f"{len(missing)} stored records are lost"
-        code, _, err = ended(self.start(*self.measuring(), fresh=False))
+        done = {record.job.id for record in map(decode, lines) if record and record.status == "ok"}
+        code, out, err = ended(self.start(*self.measuring(), fresh=False))
         assert code == 0, f"the same command ends with {code}: {err}"
+        assert json.loads(out)["reused"] >= len(done), "not all that was measured is used again"
         run = read_run(self.run)
         assert len(run.planned) == JOBS
         statuses = {record.job.id: record.status for record in run.records}

@@ -9,7 +9,7 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
-from . import Place, ended, fault
+from . import JOBS, Place, ended, fault
 from .stores import measured
 
 
@@ -23,7 +23,7 @@ def a_reader_that_leaves(place: Place, rng: random.Random) -> None:
         os.read(read, 10)
     os.close(read)
     assert ended(process)[0] == 0
-    assert len(place.lines()) == 6
+    assert len(place.lines()) == JOBS
     place.check(place.lines())
 
 
@@ -36,10 +36,10 @@ def closed_streams(place: Place, rng: random.Random) -> None:
             os.close(descriptor)
 
     process = place.start(
-        *place.measuring(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=close
+        *place.measuring(), fresh=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=close
     )
     assert ended(process)[0] == 0
-    assert len(place.lines()) == 6
+    assert len(place.lines()) == JOBS
     place.check(place.lines())
 
 

@@ -16,7 +16,9 @@ from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import psutil
+import pytest
 
+from bench.execution.executors import process
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.runner import run_plan
 from bench.plan.card import ArchCard
@@ -60,26 +62,26 @@ EVILS = {
     "kills its parent": Evil("os.kill(os.getppid(), 9)\ntime.sleep(60)", ("killed",)),
     "kills its group": Evil("os.killpg(0, 9)", ("killed",)),
     "kills the server": Evil("os.kill(psutil.Process(os.getppid()).ppid(), 9)", ANYTHING),
-    "stops its parent": Evil("os.kill(os.getppid(), signal.SIGSTOP)", ANYTHING, 3.0),
+    "stops its parent": Evil("os.kill(os.getppid(), signal.SIGSTOP)", ANYTHING, 1.0),
     "writes everywhere": Evil("for fd in range(3, 256):\n    try: os.write(fd, os.urandom(50))\n    except OSError: pass", ANYTHING),
     "closes everything": Evil("os.closerange(0, 256)", ANYTHING),
     "leaves from a thread": Evil("import threading; threading.Thread(target=os._exit, args=(0,)).start(); time.sleep(60)", ("crashed",)),
-    "becomes another program": Evil("os.execv('/bin/sleep', ['sleep', '600'])", ("timeout",), 2.0),
-    "stops itself": Evil("os.kill(os.getpid(), signal.SIGSTOP)", ("timeout",), 2.0),
-    "is called by an alarm": Evil("signal.alarm(1); time.sleep(60)", ("crashed",)),
-    "starts forty sessions": Evil("for _ in range(40):\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(600)", ANYTHING),
+    "becomes another program": Evil("os.execv('/bin/sleep', ['sleep', '600'])", ("timeout",), 1.0),
+    "stops itself": Evil("os.kill(os.getpid(), signal.SIGSTOP)", ("timeout",), 1.0),
+    "is called by an alarm": Evil("signal.setitimer(signal.ITIMER_REAL, 0.1); time.sleep(60)", ("crashed",)),
+    "starts ten sessions": Evil("for _ in range(10):\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(600)", ANYTHING),
     "replaces builtins": Evil("import builtins\nfor n in ('print', 'len', 'repr', 'isinstance'): setattr(builtins, n, lambda *a: 1 / 0)", ANYTHING),
     "clears the modules": Evil("sys.modules.clear()", ANYTHING),
     "ends its streams": Evil("sys.stdout.close(); sys.stderr.close(); os.closerange(0, 3)", ANYTHING),
     "leaves a busy thread": Evil("import threading\ndef busy():\n    while True: pass\nthreading.Thread(target=busy).start()", ANYTHING),
-    "waits for itself": Evil("import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()", ("timeout",), 2.0),
+    "waits for itself": Evil("import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()", ("timeout",), 1.0),
     "leaves a daemon": Evil("if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    time.sleep(600)", ANYTHING),
     "leaves a session and dies": Evil("subprocess.Popen(['sleep', '600'], start_new_session=True)\nos.abort()", ("crashed",)),
     "forks and goes on": Evil("os.fork()", ANYTHING),
     "forks and holds the pipe": Evil("if os.fork() == 0:\n    os.setsid()\n    time.sleep(600)", ANYTHING),
-    "hangs": Evil("time.sleep(600)", ("timeout",), 2.0),
-    "hangs deaf": Evil("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)", ("timeout",), 2.0),
-    "hangs with the lock": Evil("ctypes.PyDLL(None).sleep(600)", ("timeout",), 2.0),
+    "hangs": Evil("time.sleep(600)", ("timeout",), 1.0),
+    "hangs deaf": Evil("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)", ("timeout",), 1.0),
+    "hangs with the lock": Evil("ctypes.PyDLL(None).sleep(600)", ("timeout",), 1.0),
     "prints much": Evil("for _ in range(3000): print('\\x1b[31m' * 400)", ANYTHING),
     "takes all memory": Evil("torch.empty(2**50, device='cpu')", ("oom",)),
     "goes elsewhere": Evil("os.chdir('/')\nos.environ.clear()\nsys.path.clear()", ANYTHING),
@@ -87,7 +89,7 @@ EVILS = {
     "sends what is no event": Evil("[os.write(fd, b'\\0\\0\\0\\x05stuff') for fd in range(3, 40) if os.path.exists(f'/proc/self/fd/{fd}') and 'pipe' in os.readlink(f'/proc/self/fd/{fd}')]", ANYTHING),
     "limits itself": Evil("import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))", ANYTHING),
     "answers nothing": Evil("return False", ("invalid_model",), only="forward"),
-    "answers what blocks": Evil("class A:\n    def __getattribute__(self, n): time.sleep(600)\nreturn A()", ("timeout", "invalid_model"), 2.0, "forward"),
+    "answers what blocks": Evil("class A:\n    def __getattribute__(self, n): time.sleep(600)\nreturn A()", ("timeout", "invalid_model"), 1.0, "forward"),
     "answers what raises": Evil(f"class A:\n    def raises(*_): raise ValueError\n    {' = '.join(DUNDERS)} = raises\nreturn A()", ("invalid_model",), only="forward"),
     "answers a tensor that lies": Evil("class T(torch.Tensor): shape = ndim = property(lambda s: 1 / 0)\nreturn torch.zeros(1, 10).as_subclass(T)", ANYTHING, only="forward"),
     "raises a class without a name": Evil("class M(type): __name__ = property(lambda c: 1 / 0)\nclass E(Exception, metaclass=M): pass\nraise E", ("invalid_model",)),
@@ -107,10 +109,10 @@ EVILS = {
     "traces all": Evil("sys.settrace(lambda *a: 1 / 0); sys.setprofile(lambda *a: 1 / 0); sys.excepthook = sys.unraisablehook = None", ANYTHING),
     "makes warnings errors": Evil("import warnings; warnings.simplefilter('error')", ("ok",)),
     "leaves endless threads": Evil("import threading\nfor d in (True, False) * 5: threading.Thread(target=time.sleep, args=(600,), daemon=d).start()", ("ok",)),
-    "prints without end": Evil("while True: os.write(1, b'x' * (1 << 20)); time.sleep(0.1)", ("timeout",), 2.0),
+    "prints without end": Evil("while True: os.write(1, b'x' * (1 << 20)); time.sleep(0.1)", ("timeout",), 1.0),
     "recurses without end": Evil("sys.setrecursionlimit(10**8)\ndef f(*_): return list(map(f, [0]))\nf()", ("crashed", "invalid_model")),
-    "blocks all signals": Evil("signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\ntime.sleep(600)", ("timeout",), 2.0),
-    "leaves its group": Evil("os.setsid(); time.sleep(600)", ("timeout",), 2.0),
+    "blocks all signals": Evil("signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\ntime.sleep(600)", ("timeout",), 1.0),
+    "leaves its group": Evil("os.setsid(); time.sleep(600)", ("timeout",), 1.0),
     "adopts its own": Evil("ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\nif os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    time.sleep(600)", ANYTHING),
     "takes all rights": Evil("os.umask(0o777)", ("ok",)),
     "limits its files": Evil("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\nprint('x' * 9000)", ANYTHING),
@@ -177,7 +179,8 @@ def measured(place: Place, evils: Mapping[str, str]) -> dict[str, Record]:
         names[f"{file}:Net"] = name
         plan.append(planned(f"{file}:Net", EVILS[name].timeout_s))
     plan.append(planned("linear", 120))
-    with Store(place.run) as store:
+    with pytest.MonkeyPatch.context() as patch, Store(place.run) as store:
+        patch.setattr(process, "_LEAVE_S", 0.5)
         run_plan(plan, executor(), store, Catalog(environment={"gpu": []}))
     records = {r.job.arch: r for r in read_run(place.run).records}
     assert (records["mlp"].status, records["linear"].status) == ("ok", "ok")
@@ -188,10 +191,10 @@ def left() -> list[str]:
     """Return what runs of those that bear the mark, but for the server and Python's tracker of resources."""
     own = (forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid)  # type: ignore[attr-defined]
     running = []
-    for process in psutil.process_iter():
+    for one in psutil.process_iter():
         try:
-            if process.pid not in own and process.environ().get(MARK) == OWN_MARK:
-                running += [str(process)] * (process.status() != psutil.STATUS_ZOMBIE)
+            if one.pid not in own and one.environ().get(MARK) == OWN_MARK:
+                running += [str(one)] * (one.status() != psutil.STATUS_ZOMBIE)
         except psutil.Error:
             continue
     return running

@@ -161,7 +161,7 @@ _parent = os.getpid()
 _jobs: set[int] = set()  # the processes of all jobs of this process, whichever executor they are of
 _jobs_lock = threading.Lock()
 
-# Before each further try: a server that was killed takes a moment to be gone.
+# Before each further try, at most: a server that was killed takes a moment to be gone.
 _PAUSES_S = (0.05, 0.2, 1.0, 4.0)
 
 
@@ -179,7 +179,7 @@ def _start(process: BaseProcess) -> int:
                 break
             except (EOFError, OSError):  # the server has gone, which is noticed once the kernel has ended it
                 _end_unreachable()
-                time.sleep(pause_s)
+                _await_end(pause_s)
         else:
             _start_at_last(process)
         pid = int(process.pid or 0)
@@ -194,6 +194,13 @@ def _start_at_last(process: BaseProcess) -> None:
     except EOFError as error:
         problem = "the server from which jobs are forked ends as soon as it is started"
         raise BenchError(problem, f"see what the system logged of it, and {MORE_PROCESSES}") from error
+
+
+def _await_end(limit_s: float) -> None:
+    """Wait until the server is gone."""
+    pid, until = _server(), time.monotonic() + limit_s
+    while pid is not None and _runs(pid) and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def _end_unreachable() -> None:
@@ -242,7 +249,7 @@ def _listen(
             if inbox.ended:
                 open_ends.remove(inbox.descriptor)
         elif process.sentinel in ready:
-            if not _runs(process):
+            if not _runs(process.pid):
                 return "end"
             open_ends.remove(process.sentinel)  # it was the server that has died, and the job goes on
         _shorten(output)
@@ -253,10 +260,11 @@ def _end(process: BaseProcess) -> int:
     """End the process and all of its group, politely and then for good; return its exit code."""
     pid = int(process.pid or 0)
     until = time.monotonic() + _END_S
-    if _runs(process):
+    if _runs(pid):
         _signal_group(pid, signal.SIGTERM)
+        _signal_group(pid, signal.SIGCONT)  # what was stopped would not hear of it
     process.join(_END_S)
-    while _runs(process) and time.monotonic() < until:  # the server that knew of its end has died
+    while _runs(pid) and time.monotonic() < until:  # the server that knew of its end has died
         time.sleep(0.02)
     _signal_group(pid, signal.SIGKILL)
     process.join()
@@ -265,10 +273,10 @@ def _end(process: BaseProcess) -> int:
     return int(exitcode or 0)
 
 
-def _runs(process: BaseProcess) -> bool:
+def _runs(pid: int | None) -> bool:
     """Return whether a process still runs, also where the server that would know of its end has died."""
     try:
-        return psutil.Process(int(process.pid or 0)).status() != psutil.STATUS_ZOMBIE
+        return psutil.Process(pid or 0).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
+import pytest
 from make_records import NETS, by_name, failed, job, make_run, record, records, speed
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure as Drawing
@@ -13,7 +15,7 @@ from matplotlib.figure import Figure as Drawing
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.records.store import Run, _Rejected
-from bench.report.figures import FIGURES
+from bench.report.figures import FIGURES, _drawing, _labels
 from bench.report.figures._style import styled
 from bench.report.page._content import Content, gather
 
@@ -55,12 +57,41 @@ def doubtful_run() -> Run:
     )
 
 
-def drawn_each(names: Iterable[str], *runs: Run) -> dict[str, Drawing | None]:
-    """Return figures by name, all of one table: to make that takes as long as to draw some."""
+def drawn_each(names: Iterable[str], *runs: Run, laid_out: bool = False) -> dict[str, Drawing | None]:
+    """Return figures by name, all of one table: to make that takes as long as to draw some.
+
+    They are not laid out where nothing is asked of places: that takes longer than to draw them.
+    """
     frame = to_frame(runs)
     table = compare_table(frame)
-    with styled():
+    with styled(), pytest.MonkeyPatch.context() as patch:
+        if not laid_out:
+            patch.setattr(_labels, "freeze", lambda figure: figure.set_layout_engine(None))
         return {name: FIGURES.get(name).draw(table, frame) for name in names}
+
+
+def unrendered(patch: pytest.MonkeyPatch) -> list[str]:
+    """Let figures be drawn but not laid out, and become a few bytes; return the kinds of files that are asked for."""
+    kinds: list[str] = []
+
+    def to_bytes(_: Drawing, kind: str) -> bytes:
+        kinds.append(kind)
+        return b"<svg></svg>"
+
+    patch.setattr(_labels, "freeze", lambda figure: figure.set_layout_engine(None))
+    patch.setattr(_drawing, "to_bytes", to_bytes)
+    patch.setattr(_drawing, "_MANY_RECORDS", 1_000_000)  # no second process
+    return kinds
+
+
+def drawing_only(*drawn: str) -> Callable[..., _drawing.Picture]:
+    """Return what draws these figures, and has nothing to draw for others: to draw all takes longer than all else."""
+    draw = _drawing._draw
+
+    def some(name: str, *given: Any, **more: Any) -> _drawing.Picture:
+        return draw(name, *given, **more) if name in drawn else _drawing.Picture(name, "", "", "", {})
+
+    return some
 
 
 class Page(HTMLParser):

@@ -30,6 +30,7 @@ from typer.testing import CliRunner
 from bench.cli.app import app
 from bench.execution import _probe as probe
 from bench.report.figures import _drawing
+from reports import drawing_only
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -48,15 +49,11 @@ def git(*words: str) -> None:
     subprocess.run(["git", *identity, *words], check=True, capture_output=True)
 
 
-def not_drawn(name: str, *_: object, **__: object) -> _drawing.Picture:
-    """Return a figure for which there was nothing to draw."""
-    return _drawing.Picture(name, "", "", "", {})
+DRAW_ONE = drawing_only("latency_forest")
 
 
 @pytest.fixture
-def executor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, counted_once: None
-) -> StandIn:
+def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted_once: None) -> StandIn:
     """Return what stands in for all executors, in a folder with README's network, images and weights, and two commits."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
@@ -87,10 +84,7 @@ def executor(
         (weights / name).touch()
     monkeypatch.setattr(probe, "_missing", lambda names: ())  # as if all data sets were here
     monkeypatch.setattr(_drawing, "_MANY_RECORDS", 1_000_000)  # no second process
-    if (
-        "paper" not in request.node.name
-    ):  # one report has its figures: to draw them takes longer than all else
-        monkeypatch.setattr(_drawing, "_draw", not_drawn)
+    monkeypatch.setattr(_drawing, "_draw", drawing_only())
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return instead_of_all(monkeypatch)
 
@@ -135,12 +129,13 @@ def test_the_backbone(executor: StandIn) -> None:
     assert "Take torchvision:" in shown["bench choose --on candidates --latency 20ms --memory 300MB"]
 
 
-def test_the_paper(executor: StandIn) -> None:
+def test_the_paper(executor: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_drawing, "_draw", DRAW_ONE)
     session(guide("recipe-paper"))
     latex = Path("reports/paper/table.tex").read_text()
     assert r"\toprule" in latex
     assert all(name in latex for name in ("Net(width=128)", "resnet50", "convnext"))
-    assert [file.name for file in Path("reports/paper/figures").glob("*.pdf")]
+    assert [file.name for file in Path("reports/paper/figures").glob("*.pdf")] == ["latency_forest.pdf"]
 
 
 def test_the_gate(executor: StandIn) -> None:

@@ -58,18 +58,18 @@ def test_an_interpolated_interval_lies_between_those_of_whole_ranks(n: int) -> N
         assert ordered[ranks[1] - 1] <= high <= ordered[ranks[1]]
 
 
-@pytest.mark.parametrize("k", [5, 6, 7, 8, 10, 15])
+@pytest.mark.parametrize("k", [5, 6, 8, 15])
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4])
 def test_the_median_over_processes_is_held_where_others_slow_some_of_them_down(k: int, share: float) -> None:
-    logs = disturbed(np.random.default_rng(k), (3000, k), 0.02, share)
+    logs = disturbed(np.random.default_rng(k), (2000, k), 0.02, share)
     truth = math.exp(disturbed_median(0.02, share))
     intervals = [Interval.over_processes(row) for row in np.exp(logs).tolist()]
     assert (
         0.925 <= np.mean([i.low <= truth <= i.high for i in intervals]) <= 0.97
-    )  # two standard errors are 0.008
+    )  # two standard errors are 0.010
     # Student's interval would not hold the mean, which is what it is of.
     centre = math.exp(0.3 * share)
-    students = [mean_interval(row) for row in logs.tolist()]
+    students = [mean_interval(row) for row in logs[:600].tolist()]
     assert np.mean([math.exp(low) <= centre <= math.exp(high) for low, high in students]) < 0.9
 
 
@@ -87,7 +87,7 @@ def test_an_interval_within_a_process_says_that_it_is_of_no_other() -> None:
     assert Interval.within_one(series).note.startswith(_ONE_PROCESS)
 
 
-@pytest.mark.parametrize("k", range(2, 11))
+@pytest.mark.parametrize("k", [2, 3, 4, 5, 7, 10])
 @pytest.mark.parametrize("tail", ["normal", "t3"])
 def test_the_next_processes_lie_where_the_interval_says(k: int, tail: Tail) -> None:
     # Processes that differ by 6 %, samples that hang together and drift: what makes an interval of samples too narrow.
@@ -113,8 +113,9 @@ def held_within(n: int, rho: float, tail: Tail, trials: int = 500) -> float:
 
 
 @pytest.mark.parametrize("tail", ["normal", "log-normal", "t3"])
-@pytest.mark.parametrize("rho", [0.0, 0.3, 0.6, 0.8])
-@pytest.mark.parametrize("n", [50, 200, 1000])
+@pytest.mark.parametrize(
+    ("n", "rho"), [(50, 0.0), (50, 0.3), (50, 0.6), (50, 0.8), (200, 0.8), (1000, 0.0), (1000, 0.8)]
+)
 def test_the_interval_within_a_process_holds_its_median(n: int, rho: float, tail: Tail) -> None:
     assert 0.90 <= held_within(n, rho, tail) <= 0.985  # two standard errors are 0.02 at 0.95
 
@@ -186,7 +187,7 @@ def test_a_percentile_of_correlated_samples_lies_there_too(rho: float) -> None:
     ("between", "within", "rho"), [(0.06, 0.08, 0.5), (0.01, 0.1, 0.0), (0.05, 0.05, 0.8)]
 )
 def test_both_variances_come_back(between: float, within: float, rho: float) -> None:
-    series = times(np.random.default_rng(4), (60, 20, 400), between=between, within=within, rho=rho)
+    series = times(np.random.default_rng(4), (40, 20, 400), between=between, within=within, rho=rho)
     found = [Levels.of(run.tolist()) for run in series]
     tau = 1 + 2 * sum(6 / math.pi * math.asin(rho**k / 2) for k in range(1, 200))
     assert np.mean([f.between for f in found]) == pytest.approx(between**2, rel=0.15)

@@ -16,8 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 import bench
+from bench import claims
 from bench.cli.app import app
 from bench.errors import install_tip
+from bench.report.figures import _drawing
+from reports import drawing_only
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "bench" / "docs"
@@ -47,6 +50,21 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / "results" / run).symlink_to(ROOT / "results" / run)
     yield tmp_path
     plt.close("all")
+
+
+@pytest.fixture
+def claims_of_alexnet(inline_jobs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `bench verify` know the claims about AlexNet, and those that need no network: all need a hundred counted."""
+    every = claims.claims_of
+    some = [c for c in every() if c.id.startswith("alexnet.") or not claims.networks_of([c])]
+    monkeypatch.setattr(claims, "claims_of", lambda path=None: some if path is None else every(path))
+
+
+@pytest.fixture
+def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reports have one figure, drawn in this process."""
+    monkeypatch.setattr(_drawing, "_draw", drawing_only("macs_accuracy"))
+    monkeypatch.setattr(_drawing, "_MANY_RECORDS", 1_000_000)
 
 
 def examples(text: str | None) -> list[doctest.Example]:
@@ -131,7 +149,7 @@ def said(*words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.usefixtures("inline_jobs")
+@pytest.mark.usefixtures("claims_of_alexnet")
 def test_python_counts_and_plans_what_the_commands_do(stored: Path) -> None:
     findings = [one.to_json() for one in bench.verify("results/study-ensembles")]
     assert json.loads(said("verify", "study-ensembles", "--json")) == json.loads(json.dumps(findings))
@@ -147,6 +165,7 @@ def test_python_counts_and_plans_what_the_commands_do(stored: Path) -> None:
     assert cost == json.loads(json.dumps(bench.training_cost("lenet5", batch=8)))
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_python_writes_what_the_commands_write(stored: Path) -> None:
     asked = {"where": "arch == 'lenet5'", "formats": ["md", "csv"], "figures": "macs_*"}
     words = ("--where", "arch == 'lenet5'", "--format", "md,csv", "--figure", "macs_*")
@@ -211,7 +230,7 @@ def test_a_run_that_is_given_by_its_name_alone_or_not_at_all_is_asked_for(stored
         bench.load()
 
 
-@pytest.mark.usefixtures("inline_jobs")
+@pytest.mark.usefixtures("claims_of_alexnet", "one_figure")
 @pytest.mark.parametrize(
     "name", ["bench", "env", "jobs", "list_units", "run", "show", "training_cost", "verify", "write_report"]
 )

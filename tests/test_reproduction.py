@@ -269,18 +269,23 @@ class Setting:
     said: dict[str, np.ndarray] = field(
         default_factory=dict
     )  # by transform: most are asked for in many tests
+    seen: dict[str, Tensor] = field(default_factory=dict)  # pixels, by what of a transform they depend on
 
     def says(self, transform: Mapping[str, Any]) -> np.ndarray:
         key = json.dumps(dict(transform), sort_keys=True)
         if key not in self.said:
-            self.said[key] = self._says(Transform.read(dict(transform)))
+            whole = Transform.read(dict(transform))
+            with torch.inference_mode():
+                answers: Tensor = self.network(whole.normalised(self._pixels(transform, whole))).argmax(1)
+            self.said[key] = answers.numpy()
         return self.said[key]
 
-    def _says(self, whole: Transform) -> np.ndarray:
-        pixels = torch.stack([whole.pixels(image) for image in self.images])
-        with torch.inference_mode():
-            answers: Tensor = self.network(whole.normalised(pixels)).argmax(1)
-        return answers.numpy()
+    def _pixels(self, transform: Mapping[str, Any], whole: Transform) -> Tensor:
+        sides = {k: v for k, v in transform.items() if k not in ("mean", "std", "scale")}
+        key = json.dumps(sides, sort_keys=True)
+        if key not in self.seen:
+            self.seen[key] = torch.stack([whole.pixels(image) for image in self.images])
+        return self.seen[key]
 
 
 class Net(nn.Module):
@@ -382,7 +387,7 @@ class TestPlanted:
         one = with_tries(tmp_path, evaluate(tmp_path, both, declared=RIGHT))
         assert one.causes == ("normalisation and colour order",)
 
-    @pytest.mark.parametrize("cause", list(PLANTED))
+    @pytest.mark.parametrize("cause", ["crop", "normalisation", "colour order"])
     def test_one_of_two_is_named_alone_where_the_other_is_none(self, tmp_path: Path, cause: str) -> None:
         other = "std" if cause != "normalisation" else "interpolation"
         nothing = {"std": [0.2291, 0.224, 0.225], "interpolation": "hamming"}[other]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -45,22 +46,19 @@ def with_flags(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
     Those of trainings are in `bench.analysis.accuracy.accuracy_table`.
     """
-    keys = {tuple(source.columns): keys_of(table, source.columns) for source in _SOURCES.values()}
-    return table.assign(
-        **{
-            f"{column}_flags": _flags(keys[tuple(source.columns)], frame, source)
-            for column, source in _SOURCES.items()
+    asked = {tuple(source.columns): keys_of(table, source.columns) for source in _SOURCES.values()}
+    kept = {tuple(source.keys): keys_of(frame, source.keys) for source in _SOURCES.values()}
+    places: defaultdict[tuple[object, object], list[int]] = defaultdict(list)
+    for place, quantity in enumerate(zip(frame["task"].tolist(), frame["measurement"].tolist(), strict=True)):
+        places[quantity].append(place)
+    flags, batches = frame["flags"].tolist(), frame["batch_size"].tolist()
+    columns = {}
+    for column, source in _SOURCES.items():
+        keys = kept[tuple(source.keys)]
+        texts = {  # of equal keys the last, as the number is
+            keys[place]: flags_text([flags[place]])
+            for place in places[source.task, source.quantity.source]
+            if source.quantity.summary != "image" or batches[place] == 1
         }
-    )
-
-
-def _flags(keys: Sequence[tuple[object, ...]], frame: pd.DataFrame, source: _Source) -> list[str]:
-    """Return the flags of a quantity for each of some keys of rows."""
-    rows = frame[(frame["task"] == source.task) & (frame["measurement"] == source.quantity.source)]
-    if source.quantity.summary == "image":
-        rows = rows[rows["batch_size"] == 1]
-    texts = [flags_text([flags]) for flags in rows["flags"]]
-    flags = dict(
-        zip(keys_of(rows, source.keys), texts, strict=True)
-    )  # of equal keys the last, as the number is
-    return [flags.get(key, "") for key in keys]
+        columns[f"{column}_flags"] = [texts.get(key, "") for key in asked[tuple(source.columns)]]
+    return table.assign(**columns)

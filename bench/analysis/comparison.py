@@ -182,8 +182,10 @@ def row_labels(table: pd.DataFrame) -> list[str]:
 
     How it was run is told of all networks where it is of one: fp32 goes without saying only where all is fp32.
     """
-    rows = [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
     settings = [s for s in (*INPUT, *VARIANT, *TAUGHT, "run") if s in table]
+    told_of = ("network", *settings)
+    values = zip(*(table[column].tolist() for column in told_of), strict=True)
+    rows = [dict(zip(told_of, some, strict=True)) for some in values]
     several = table.groupby("network")[settings].nunique() > 1
     told = {
         network: [

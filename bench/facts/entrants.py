@@ -161,9 +161,10 @@ def _known(
 
 def _with_speeds(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the table with published counts and speeds: timm's, torchvision's networks those of equal ones."""
-    timed = speeds()
     bare = table["name"].str.replace(r"^(timm|torchvision):", "", regex=True).str.partition(".")[0]
     theirs = table["name"].str.startswith((_TIMM, _TORCHVISION))
+    timed = speeds()
+    timed = timed[timed["network"].isin(bare)]  # before they are gone through for each machine
     keys = pd.DataFrame(
         {"network": bare.where(theirs, ""), "input_size": table["input_size"].astype("int32")}
     )

@@ -114,14 +114,19 @@ def worthwhile(kinds: Iterable[AccuracyKind]) -> list[AccuracyKind]:
 
 def in_doubt(rows: pd.DataFrame, *columns: str) -> pd.Series[bool]:
     """Return which rows have a number in these columns that is in doubt: drawn hollow, and on no front."""
-    marked = [any(doubts_of(row, column) for column in columns) for row in rows.to_dict("records")]
-    return pd.Series(marked, rows.index, dtype=bool)
+    return pd.Series([bool(doubts) for doubts in _doubts(rows, columns)], rows.index, dtype=bool)
+
+
+def _doubts(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the doubts of each row in some columns."""
+    flags = rows[[name for column in columns if (name := f"{column}_flags") in rows]]
+    for row in flags.to_dict("records"):
+        yield [flag for column in columns for flag in doubts_of(row, column)]
 
 
 def _doubt_note(parts: Iterable[pd.DataFrame], *columns: str) -> str:
     """Return a line for the foot of a figure that says why points are hollow; nothing where none is."""
-    rows = [row for part in parts for row in part.to_dict("records")]
-    flags = dict.fromkeys(flag for row in rows for column in columns for flag in doubts_of(row, column))
+    flags = dict.fromkeys(flag for part in parts for doubts in _doubts(part, columns) for flag in doubts)
     return f"Hollow points are in doubt: {drawable(spoken(*flags), 200)}" if flags else ""
 
 

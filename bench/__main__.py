@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 
@@ -12,14 +11,16 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _leave)
-    atexit.register(_rest)
-    from bench.cli.app import main as run
+    try:
+        from bench.cli.app import main as run
 
-    run()
+        run()
+    finally:
+        _rest()
 
 
 def _rest() -> None:
-    """Hear no signal any more: the last step at the end, from which the exit code stands.
+    """Hear no signal any more: from here on the exit code stands, and what is left is to end the server of the jobs.
 
     With `-m`, Python ends by SIGINT where text that was executed, as of a dataclass, was interrupted, although that
     was caught, unless another text was executed after it.

@@ -21,6 +21,9 @@ from bench.units import fixed, significant
 _MOST = 16  # networks of a panel
 _PANELS = 4
 _INTERVALS = 8  # networks, up to which a cell has room for its interval
+_LETTERS = 24  # of a name, at most
+_FLAT = 4  # names below the columns that lie side by side, at most
+_FLAT_LETTERS = 12  # of each
 _STRONGEST = 0.55  # of a colour, so that black text stays readable
 _SHADES = LinearSegmentedColormap.from_list("speedup", [COLOURS[1], SURFACE, COLOURS[0]])
 
@@ -43,11 +46,14 @@ def _speedup_matrix(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None: 
     most = max(min(rows["network"].nunique(), _MOST) for _, rows in shown)
     side = most * (0.78 if most <= _INTERVALS else 0.46)
     columns = min(2, len(shown))
-    height = math.ceil(len(shown) / columns) * (max(side, 1.6) + 1.5)
-    drawing, panels = grid(columns * (max(side, 2.4) + 1.6), height, columns, len(shown))
+    longest = max(len(drawable(name, _LETTERS)) for _, rows in shown for name in rows["network"])
+    upright = most > _FLAT or longest > _FLAT_LETTERS
+    beside = 0.9 + 0.065 * longest  # inches, of the names, so that cells are as wide as their numbers need
+    height = math.ceil(len(shown) / columns) * (max(side, 1.6) + (max(1.5, beside) if upright else 1.5))
+    drawing, panels = grid(columns * (max(side, 2.4) + max(1.6, beside)), height, columns, len(shown))
     several = len({rows["run"].iloc[0] for _, rows in parts}) > 1
     for axes, ((run, quantity), rows) in zip(panels, shown, strict=True):
-        _panel(axes, rows)
+        _panel(axes, rows, 90 if upright else 0)
         batch = rows["batch_size"].iloc[0]
         name = "Latency" if quantity == "latency" else "Throughput"
         count = rows["network"].nunique()
@@ -59,7 +65,7 @@ def _speedup_matrix(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None: 
     return drawing
 
 
-def _panel(axes: Axes, rows: pd.DataFrame) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, turned: int) -> None:
     names = list(dict.fromkeys(rows["network"]))[:_MOST]
     ratio, low, high, decided = (
         rows.pivot(index="network", columns="baseline", values=key)
@@ -76,11 +82,11 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     for row, column in np.argwhere(np.isfinite(ratio)):
         place, ends = (row, column), (low[row, column], high[row, column])
         _cell(axes, place, ratio[place], ends, INK if decided[place] else MUTED, room=room)
-    texts = [drawable(name, 24) for name in names]
+    texts = [drawable(name, _LETTERS) for name in names]
     ticks_at(axes.xaxis, [i + 0.5 for i in range(len(names))], texts)
     ticks_at(axes.yaxis, [i + 0.5 for i in range(len(names))], texts)
     axes.tick_params(length=0)
-    axes.tick_params(axis="x", rotation=90 if len(names) > 4 else 0)
+    axes.tick_params(axis="x", rotation=turned)
     axes.grid(visible=False)
     axes.set_facecolor(GRID)
     axes.spines[:].set_visible(False)

@@ -140,6 +140,7 @@ def check_backend(name: str) -> str | None:
         Why it was not run on this machine; None where it was.
     """
     import torch
+    from torch.multiprocessing.reductions import StorageWeakRef
 
     from bench.backends import BACKENDS
     from bench.tasks._agreement import agreement
@@ -169,6 +170,11 @@ def check_backend(name: str) -> str | None:
         f"it differs from eager by {measured.samples[0]:g}"
     )
     assert not of_others.flags, "it does not read the images that lie where it was prepared with them"
+    kept = StorageWeakRef(images.untyped_storage())
+    del model, images, eager
+    assert not kept.expired(), (
+        "it does not keep the images that its call reads: their memory is given to others"
+    )
     seconds = {key: value for key, value in prepared.detail.items() if key.endswith("_s")}
     assert all(value >= 0 for value in seconds.values()), f"its preparation took {seconds}"
     return None

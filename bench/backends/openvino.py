@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call, Engine, Runnable, refusal
+from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
 from bench.backends._calibration import Calibration, calibration
 from bench.backends._engines import (
     clipped_share,
@@ -35,6 +35,7 @@ from bench.backends._engines import (
     refusal_on_cpu,
     versions,
 )
+from bench.backends._shared import PinnedCall
 from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -138,8 +139,8 @@ def _compiled(graph: Any, images: Tensor, job: Job[Timed]) -> Any:
     return openvino.Core().compile_model(graph, "CPU", settings)
 
 
-def _call(compiled: Any, images: Tensor) -> Call:
-    """Return a call that reads the images where they lie."""
+def _call(compiled: Any, images: Tensor) -> PinnedCall:
+    """Return a call that reads the images where they lie, which OpenVINO does not keep there."""
     openvino = importlib.import_module("openvino")
     request = compiled.create_infer_request()
     if images.dtype == torch.bfloat16:  # which NumPy does not know
@@ -154,7 +155,7 @@ def _call(compiled: Any, images: Tensor) -> Call:
         return request.get_output_tensor(0).data
 
     call()
-    return call
+    return PinnedCall(call, (images, given))
 
 
 def _operators(compiled: Any) -> Iterator[tuple[str, str]]:

@@ -48,16 +48,17 @@ def without_refused(plan: Sequence[Planned], executor: Executor) -> tuple[Planne
 
     What the machines of an executor have, they tell by themselves.
     """
-    ways = {_way(p.job): p.job for p in plan if p.status is None and _asks_backend(p.job)}
-    if not ways or isinstance(executor, Remote):
+    asked = {p.job.series(): p.job for p in plan if p.status is None and _asks_backend(p.job)}
+    if not asked or isinstance(executor, Remote):
         return tuple(plan)
-    reasons = ask(executor, list[str | None], "probe_backends", [job.to_json() for job in ways.values()])
-    refused = {way: why for way, why in zip(ways, reasons, strict=True) if why is not None}
+    reasons = ask(executor, list[str | None], "probe_backends", [job.to_json() for job in asked.values()])
+    refused = {series: why for series, why in zip(asked, reasons, strict=True) if why is not None}
     marked: dict[object, Planned] = {}
     for p in plan:
-        if p.status is None and _asks_backend(p.job) and (why := refused.get(_way(p.job))):
+        series = p.job.series()
+        if p.status is None and (why := refused.get(series)):
             one = replace(p, status="unsupported", reason=why, processes=None)
-            marked.setdefault((p.job.series(), p.job.seed), one)
+            marked.setdefault((series, p.job.seed), one)
         else:
             marked[p.job.id] = p
     return tuple(marked.values())
@@ -66,11 +67,6 @@ def without_refused(plan: Sequence[Planned], executor: Executor) -> tuple[Planne
 def _asks_backend(job: Job) -> bool:
     """Return whether a job names a backend other than torch itself; trainings have their own."""
     return job.settings.given.get("backend", "eager") != "eager" and not TASKS.get(job.task).trained
-
-
-def _way(job: Job) -> tuple[object, ...]:
-    """Return what a backend looks at to know whether it can run a job."""
-    return tuple(job.settings.given.get(key) for key in ("backend", "device", "precision", "memory_format"))
 
 
 def _datasets_of(experiment: Experiment) -> list[str]:

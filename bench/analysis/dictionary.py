@@ -81,13 +81,13 @@ def parquet_schema(table: pd.DataFrame, name: str) -> pa.Schema:
     return pa.schema([(e.column, pa.list_(types[e.each]) if e.each else types[e.dtype]) for e in entries])
 
 
-def _with(columns: Mapping[str, pd.Series[Any]], table: pd.DataFrame) -> pd.DataFrame:
+def _with(columns: Mapping[str, pd.Series], table: pd.DataFrame) -> pd.DataFrame:
     made = pd.DataFrame(dict(columns), index=table.index)
     made.attrs = table.attrs
     return made
 
 
-def _of_dtype(values: pd.Series[Any], entry: Entry) -> pd.Series[Any]:
+def _of_dtype(values: pd.Series, entry: Entry) -> pd.Series:
     if entry.each:
         return _tuples(values, entry)
     if entry.dtype == "string":
@@ -101,7 +101,7 @@ def _of_dtype(values: pd.Series[Any], entry: Entry) -> pd.Series[Any]:
     return numbers.astype("Int64") if entry.dtype == "Int64" and _are_whole(numbers) else numbers
 
 
-def _plain(values: pd.Series[Any], entry: Entry | None) -> pd.Series[Any]:
+def _plain(values: pd.Series, entry: Entry | None) -> pd.Series:
     """Return a column of the long table as `bench.analysis` takes it."""
     if entry is None:
         return values
@@ -115,11 +115,11 @@ def _plain(values: pd.Series[Any], entry: Entry | None) -> pd.Series[Any]:
     return _series(plain, values, object)
 
 
-def _series(values: Iterable[object], like: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
+def _series(values: Iterable[object], like: pd.Series, dtype: Any) -> pd.Series:
     return pd.Series(list(values), index=like.index, dtype=dtype)
 
 
-def _texts(values: pd.Series[Any]) -> pd.Series[Any]:
+def _texts(values: pd.Series) -> pd.Series:
     if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
         with contextlib.suppress(UnicodeEncodeError):  # of a name that is not UTF-8
             return values.astype("string")
@@ -134,16 +134,16 @@ def _text(value: object) -> str | None:
     return None if is_missing else json_text(value)
 
 
-def _numbers(values: pd.Series[Any]) -> pd.Series[Any]:
+def _numbers(values: pd.Series) -> pd.Series:
     return pd.to_numeric(values).astype("float64")
 
 
-def _are_whole(numbers: pd.Series[Any]) -> bool:
+def _are_whole(numbers: pd.Series) -> bool:
     known = numbers[numbers.notna()]
     return bool((known % 1 == 0).all() and (known.abs() < 2**53).all())
 
 
-def _tuples(values: pd.Series[Any], entry: Entry) -> pd.Series[Any]:
+def _tuples(values: pd.Series, entry: Entry) -> pd.Series:
     make: Callable[[Any], object] = {"string": str, "Int64": int, "float64": float}[entry.each]
     parts = [
         tuple(map(make, value)) if isinstance(value, tuple | list | np.ndarray) else None

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from bench.analysis._counts import counts_of
+from bench.analysis.flags import Row
 from bench.analysis.keys import SHAPE, VARIANT, WAY, keys_of, plain
 from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
 from bench.plan.card import ArchCard
@@ -36,16 +37,13 @@ class _Doubt(NamedTuple):
     where: str
 
 
-_Row = Mapping[Hashable, Any]
-
-
 class _Rows(NamedTuple):
     """What rules look at: the rows of a frame, and the frame, for what is computed of a whole one.
 
     A row has the columns of `_READ`, None where one is missing, its index as `row`, and the counts of its network.
     """
 
-    rows: Sequence[_Row]
+    rows: Sequence[Row]
     frame: pd.DataFrame
 
     @classmethod
@@ -60,11 +58,11 @@ class _Rows(NamedTuple):
         rows = [dict(zip(columns, v, strict=True)) | by_shape[s] for v, s in zip(values, shapes, strict=True)]
         return cls(rows, frame)
 
-    def of_names(self, *names: str) -> list[_Row]:
+    def of_names(self, *names: str) -> list[Row]:
         """Return the rows of some measurements, in their order."""
         return [row for row in self.rows if row["measurement"] in names]
 
-    def side_by_side(self, name: str, other: str, key: Sequence[str]) -> Iterator[tuple[_Row, _Row]]:
+    def side_by_side(self, name: str, other: str, key: Sequence[str]) -> Iterator[tuple[Row, Row]]:
         """Yield each row of a measurement with the last of another that agrees with it in a key."""
         return _paired(self.of_names(name), self.of_names(other), key)
 
@@ -115,7 +113,7 @@ def _contradictions(frame: pd.DataFrame) -> dict[str, list[_Doubt]]:
 def _larger_but_faster(rows: _Rows) -> Iterator[_Doubt]:
     """Find networks with more of everything than another of their family that took clearly less time."""
     keys = ["run", "task", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
-    groups: defaultdict[tuple[object, ...], list[_Row]] = defaultdict(list)
+    groups: defaultdict[tuple[object, ...], list[Row]] = defaultdict(list)
     for row in rows.of_names("latency", "step_time"):
         groups[(_family(row["family"], row["network"]), *(row[key] for key in keys))].append(row)
     for some in groups.values():
@@ -137,7 +135,7 @@ def _family(family: object, network: str) -> str:
     return network if family == "pattern" else family
 
 
-def _more(large: _Row, small: _Row) -> bool:
+def _more(large: Row, small: Row) -> bool:
     """Return whether a network has more of everything, and clearly more MACs: vgg19 has 4 % more weights than vgg16."""
     return all(large[k] > small[k] for k in _SIZES) and bool(large["macs"] >= _MORE * small["macs"])
 
@@ -230,13 +228,13 @@ _RULES: Mapping[str, _Rule] = {
 }
 
 
-def _paired(rows: Sequence[_Row], others: Sequence[_Row], key: Sequence[str]) -> Iterator[tuple[_Row, _Row]]:
+def _paired(rows: Sequence[Row], others: Sequence[Row], key: Sequence[str]) -> Iterator[tuple[Row, Row]]:
     last = {tuple(other[name] for name in key): other for other in others}
     for row in rows:
         if other := last.get(tuple(row[name] for name in key)):
             yield row, other
 
 
-def _measured(row: _Row, unit: str = "s") -> str:
+def _measured(row: Row, unit: str = "s") -> str:
     """Return ``latency of infer vgg19 224 px batch 1, 39.0 ms``."""
     return f"{row['measurement']} of {row['label']}, {show(row['median'], unit)}"

@@ -23,6 +23,7 @@ from bench.cli._streams import print_document, print_json, stdout
 if TYPE_CHECKING:
     from bench.analysis.layers import LayerTable
     from bench.analysis.versus import Ratio
+    from bench.io import JsonObject
 
 
 @handled
@@ -81,7 +82,6 @@ def compare(
     from bench.analysis.versus import Ratio
     from bench.api import compare as compare_networks
     from bench.cli._measuring import finish, measure, write_page
-    from bench.report.tables.layer_times import differences_json
 
     done = measure(
         compare_networks,
@@ -101,12 +101,19 @@ def compare(
     rows = Ratio.in_run(done.here)
     pairs = compared_layers(done.here) if layers else []
     if as_json:
-        of_layers = [one for pair in pairs for one in differences_json(*pair)]
-        ratios = [row.to_json() for row in rows]
-        print_json([*ratios, *(one.to_json() for one in Ratio.standings(rows)), *of_layers])
+        print_json(_plain(rows, pairs))
     elif not quiet:
         _print(rows, pairs)
     finish(done, write_page(done.run, reports), told=as_json, quiet=quiet)
+
+
+def _plain(rows: Sequence[Ratio], pairs: Sequence[tuple[LayerTable, LayerTable]]) -> list[JsonObject]:
+    """Return the ratios, how the networks stand by them, and the differences of layers, as plain values."""
+    from bench.analysis.versus import Ratio
+    from bench.report.tables.layer_times import differences_json
+
+    ratios, standings = ([one.to_json() for one in some] for some in (rows, Ratio.standings(rows)))
+    return [*ratios, *standings, *(one for pair in pairs for one in differences_json(*pair))]
 
 
 def _print(rows: Sequence[Ratio], pairs: Sequence[tuple[LayerTable, LayerTable]]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from bench.analysis.choosing import COSTS
+from bench.analysis.flags import Row
 from bench.analysis.frame import RACES
 from bench.io import JsonObject
 from bench.report._choice import at_most
@@ -105,7 +105,7 @@ def reasons(race: JsonObject, table: pd.DataFrame) -> list[str]:
     return ["the choice" if row["best"] else _reason(row, race, front) for row in table.to_dict("records")]
 
 
-def _reason(row: Mapping[Any, Any], race: JsonObject, front: pd.DataFrame) -> str:
+def _reason(row: Row, race: JsonObject, front: pd.DataFrame) -> str:
     if row["state"] == "failed":
         return plain(row.get("reason") or "it failed")
     if row["state"] == "over":
@@ -115,7 +115,7 @@ def _reason(row: Mapping[Any, Any], race: JsonObject, front: pd.DataFrame) -> st
     return "; ".join(filter(None, [*said, ahead])) or "less accurate"
 
 
-def _never(row: Mapping[Any, Any], race: JsonObject) -> Sequence[str]:
+def _never(row: Row, race: JsonObject) -> Sequence[str]:
     """Return what is expected of a network that was never measured."""
     cost, ends = race["cost"], [row["cost_expected_low"], row["cost_expected_high"]]
     if not all(map(math.isfinite, ends)):
@@ -135,7 +135,7 @@ def _never(row: Mapping[Any, Any], race: JsonObject) -> Sequence[str]:
     return said
 
 
-def _measured(row: Mapping[Any, Any]) -> Sequence[str]:
+def _measured(row: Row) -> Sequence[str]:
     """Return how a network that was measured stands to the budget and the front."""
     said = []
     if row.get("holds") == "no":
@@ -150,7 +150,7 @@ def _measured(row: Mapping[Any, Any]) -> Sequence[str]:
     return said
 
 
-def _ahead(row: Mapping[Any, Any], cost: str, front: pd.DataFrame) -> str:
+def _ahead(row: Row, cost: str, front: pd.DataFrame) -> str:
     """Return which network on the front is as accurate or more at no more cost; empty where none is."""
     lower = COSTS[cost][1] == "lower"
     ends = [row["cost_expected_low"], row["cost_expected_high"]]

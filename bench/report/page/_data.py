@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import pandas as pd
 from bench.analysis.answers import Answer
 from bench.analysis.choosing import COSTS
 from bench.analysis.comparison import setting_words
-from bench.analysis.flags import doubts_of
+from bench.analysis.flags import Row, doubts_of
 from bench.analysis.keys import WAY
 from bench.analysis.replicates import SHARES, pooled
 from bench.analysis.shapes import TRAINED, as_published, as_trained
@@ -187,7 +187,7 @@ def _shapes_of(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _row(row: Mapping[Hashable, Any], columns: Sequence[Column]) -> dict[str, object]:
+def _row(row: Row, columns: Sequence[Column]) -> dict[str, object]:
     ends = {c.key: [_short(row.get(f"{c.key}_{end}")) for end in ("low", "high")] for c in columns}
     return {
         "label": plain(row["label"]),
@@ -304,7 +304,7 @@ def _races(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, objec
         }
 
 
-def _raced(row: Mapping[Hashable, Any], charted: Collection[str]) -> dict[str, object]:
+def _raced(row: Row, charted: Collection[str]) -> dict[str, object]:
     """Return a network of a race; its cost, where it was never measured, is the middle of what is expected."""
     never = row["state"] == "never"
     ends = [_short(row[f"cost_expected_{end}" if never else f"cost_{end}"]) for end in ("low", "high")]

@@ -424,6 +424,22 @@ def test_a_terminal_has_the_letters_and_footnotes_of_the_columns_that_it_shows()
     assert "\na noisy" in text
 
 
+@pytest.mark.parametrize(
+    "name", ["timm:vit_base_patch16_clip_384.laion2b_ft_in12k_in1k", "x" * 70, "a.py:" + "N" * 60]
+)
+@pytest.mark.parametrize("width", [30, 45])
+def test_a_long_name_is_broken_after_a_mark_where_it_has_one(name: str, width: int) -> None:
+    shown = View([Head("Network"), Head("Time", numeric=True)], [[Cell(name), Cell("1.00")]])
+    console = Console(file=io.StringIO(), width=width)
+    console.print(Terminal(shown))
+    assert isinstance(console.file, io.StringIO)
+    body = console.file.getvalue().rpartition("─")[2]
+    lines = [line.strip().partition("  ")[0] for line in body.splitlines() if line.strip()]
+    assert "".join(lines) == name
+    if name.startswith("timm"):
+        assert {line[-1] for line in lines[:-1]} <= set("_.:")
+
+
 def test_how_published_numbers_were_tested_is_said_only_beside_such_numbers() -> None:
     column = Column("protocol", "Tested on", show="differing", tells_of="top5")
     table = pd.DataFrame({"protocol": ["1 crop", "1 crop"], "top5": [0.9, None]})

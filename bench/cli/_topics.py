@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.docs import Topic, word
 
-_WIDTH = 88  # columns of a help that is explained
+_WIDTH = 88  # columns of a help that is explained, where there is room
 
 
 def commands(group: Any, path: str = "bench") -> Iterator[tuple[str, Any]]:
@@ -20,11 +20,17 @@ def commands(group: Any, path: str = "bench") -> Iterator[tuple[str, Any]]:
             yield f"{path} {name}", command
 
 
-def words_of_commands(root: Any) -> Iterator[Topic]:
-    """Yield the topic of each command below typer's group `bench`, and of each option."""
+def words_of_commands(root: Any, room: int = _WIDTH) -> Iterator[Topic]:
+    """Yield the topic of each command below typer's group `bench`, and of each option.
+
+    Args:
+        root: that group.
+        room: characters of a line.
+    """
+    width = min(_WIDTH, room)
     options: dict[str, list[tuple[str, list[str], tuple[str, str]]]] = {}
     for path, command in commands(root):
-        context = command.make_context(path, [], resilient_parsing=True, terminal_width=_WIDTH)
+        context = command.make_context(path, [], resilient_parsing=True, terminal_width=width)
         if path != "bench":
             about, text = command.get_short_help_str(200), command.get_help(context).strip()
             yield word(path.removeprefix("bench "), "commands", about, "a command", f"```text\n{text}\n```")

@@ -36,7 +36,11 @@ def explain(
     from bench.docs import explained, names_of_reports, topics, words_of_reports
 
     name = " ".join(words or ())
-    known = (*topics(), *words_of_commands(context.find_root().command), *words_of_executors())
+    known = (
+        *topics(),
+        *words_of_commands(context.find_root().command, stdout().width - _FRAME),
+        *words_of_executors(),
+    )
     of_reports = tuple(names_of_reports())
     if any(each.means(name) for each in of_reports) or (as_json and not name):
         of_reports = tuple(words_of_reports())
@@ -58,6 +62,7 @@ def explain(
             stdout().print(Markdown(_LINK.sub(r"\1 (`bench explain \2`)", each.text)))
 
 
+_FRAME = 2  # characters that Markdown takes beside what is shown as it is
 _LINK = re.compile(r"\[([^]]+)\]\(([\w-]+)\.md[^)]*\)")  # to another guide, which a terminal cannot follow
 
 

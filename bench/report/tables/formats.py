@@ -6,8 +6,9 @@ Whatever a name holds, it stays text: it is no markup, and the LaTeX compiles.
 from __future__ import annotations
 
 import html
+import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rich import box
@@ -171,8 +172,27 @@ def _rich_table(view: View, widths: Sequence[int], letters: Mapping[str, str]) -
             Text("\n".join(lines)), justify=align, width=width, no_wrap=head.numeric, overflow="fold"
         )
     for row in view.rows:
-        table.add_row(*(Text(cell.full_text(letters), _style(cell)) for cell in row))
+        texts = (_folded(cell.full_text(letters), width) for cell, width in zip(row, widths, strict=True))
+        table.add_row(*(Text(text, _style(cell)) for cell, text in zip(row, texts, strict=True)))
     return table
+
+
+def _folded(text: str, width: int) -> str:
+    """Return a text whose words fit in so many characters: a name is broken after a mark where a line has one."""
+    return " ".join("\n".join(_pieces(word, width)) for word in text.split(" "))
+
+
+def _pieces(word: str, width: int) -> Iterator[str]:
+    while cell_len(word) > width > 0:
+        line = word[:width]
+        end = max((mark.end() for mark in _MARKS.finditer(line)), default=0)
+        end = end if end > width // 2 else width
+        yield word[:end]
+        word = word[end:]
+    yield word
+
+
+_MARKS = re.compile(r"[-_./:,(=]")  # after which the name of a network may go on in the next line
 
 
 # Colours by meaning, of verdicts and statuses; the words say all that the colours do.

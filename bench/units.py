@@ -54,6 +54,14 @@ _STEPS: dict[str, tuple[Scale, ...]] = {
 
 UNITS = tuple(_STEPS)
 
+_SYMBOLS = {step.symbol for steps in _STEPS.values() for step in steps if step.symbol} | {"%"}
+_BEFORE_UNIT = re.compile(rf"(?<=\d) (?=(?:{'|'.join(sorted(_SYMBOLS, key=len, reverse=True))})(?!\w))")
+
+
+def bound(text: str) -> str:
+    """Return a text in which no line ends between a number and its unit."""
+    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
+
 
 _LEAST, _MOST = 1e-9, 1e15  # what is nearer to 0, or from there on, nobody reads without an exponent
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.units import DASH, UNITS, Scale, duration, percent, ranged, show, significant
+from bench.units import DASH, UNITS, Scale, bound, duration, percent, ranged, show, significant
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,13 @@ def test_percent_and_duration() -> None:
     assert duration(3.14) == "3.1 s"
     assert duration(75) == "1 min 15 s"
     assert duration(3720) == "1 h 02 min"
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_line_ends_between_a_number_and_its_unit(unit: str) -> None:
+    shown = show(23.4, unit)
+    assert bound(f"it is {shown} at 3 places") == f"it is {shown.replace(' ', chr(0xA0))} at 3 places"
+
+
+def test_a_word_after_a_number_is_no_unit() -> None:
+    assert bound("2 seeds, 96.0 %, and 3 px") == "2 seeds, 96.0\u00a0%, and 3\u00a0px"

@@ -20,6 +20,7 @@ from bench.report.page._help import columns_of, words_of
 from bench.report.tables._answers import picks_note, picks_title, picks_view, sentences
 from bench.report.tables._studies import NOTE, study_sentences, study_view
 from bench.report.text import plain
+from bench.units import bound
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # In this order: what a later one uses, an earlier one has.
@@ -69,6 +70,7 @@ def _templates() -> Environment:
     environment.globals |= {function.__name__: function for function in own} | {"study_note": NOTE}
     environment.filters["plain"] = plain
     environment.filters["stored"] = _stored
+    environment.filters["bound"] = bound
     environment.filters["study_view"] = study_view
     return environment
 

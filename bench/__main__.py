@@ -32,7 +32,7 @@ def _rest() -> None:
 
 def _leave(number: int, frame: object) -> None:  # noqa: ARG001 (a signal handler's signature)
     """Leave before there is anything to end: while the command line is imported."""
-    os.write(2, b"cancelled\n")
+    os.write(2, b"cancelled before anything began\n")
     os._exit(130)
 
 

@@ -127,6 +127,9 @@ _NO_MEMORY = (
 NO_PROCESS = "Resource temporarily unavailable"
 """What the system says where no further process or thread may be started."""
 
+NO_THREAD = "can't start new thread"
+"""What Python says of the same."""
+
 MORE_PROCESSES = "allow more processes: ulimit -u, or the limit of the container (pids.max)"
 
 

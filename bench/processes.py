@@ -1,4 +1,4 @@
-"""Starting processes of Python without running the user's script anew in them, and deaf to Ctrl-C at the terminal."""
+"""Processes of Python: started without running the user's script anew in them, deaf to Ctrl-C; and their limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _one_at_a_time = threading.Lock()
 
@@ -55,3 +61,26 @@ def open_standard_descriptors() -> None:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+_Limits: TypeAlias = Mapping[str, tuple[int, int]]
+"""Of open files, memory and the like, the least and the most that the system grants a process."""
+
+
+def limits() -> _Limits:
+    """Return the limits of this process, by the names that `resource` has for them; none where there are none."""
+    names = {
+        getattr(resource, name): name for name in sorted(dir(resource), reverse=True) if name[:7] == "RLIMIT_"
+    }
+    return {name: resource.getrlimit(limit) for limit, name in names.items()}
+
+
+def set_limits(before: _Limits) -> None:
+    """Set limits back as they were, or as far as this user may."""
+    for name, pair in before.items():
+        limit = getattr(resource, name)
+        with contextlib.suppress(ValueError, OSError):
+            if resource.getrlimit(limit) != pair:
+                most = resource.getrlimit(limit)[1]
+                resource.setrlimit(limit, (most, most))
+                resource.setrlimit(limit, pair)

@@ -191,7 +191,7 @@ def test_a_limit_that_nobody_may_lift_leaves_the_most_that_is_left(monkeypatch: 
 
     monkeypatch.setattr(resource, "getrlimit", state.__getitem__)
     monkeypatch.setattr(resource, "setrlimit", set_limit)
-    _CONDITIONS["limits"].write({resource.RLIMIT_NOFILE: (1024, 4096)})
+    _CONDITIONS["limits"].write({"RLIMIT_NOFILE": (1024, 4096)})
     assert state == {resource.RLIMIT_NOFILE: (100, 100)}
-    _CONDITIONS["limits"].write({resource.RLIMIT_NOFILE: (50, 100)})
+    _CONDITIONS["limits"].write({"RLIMIT_NOFILE": (50, 100)})
     assert state == {resource.RLIMIT_NOFILE: (50, 100)}

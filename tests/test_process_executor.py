@@ -158,6 +158,11 @@ def test_a_copy_that_forked_and_went_on_says_nothing(executor: ProcessExecutor) 
     assert ended.exitcode == 0
 
 
+def test_a_copy_that_a_pass_has_forked_does_not_come_back_into_bench(executor: ProcessExecutor) -> None:
+    """Else six passes would be 63 of 32 processes, and those of a training as many as the machine has room for."""
+    assert call(executor, "fork_in_each_pass") == ([("passes", 6)], Ended())
+
+
 def test_what_a_job_leaves_behind_is_ended_beside_another_that_runs(executor: ProcessExecutor) -> None:
     begun, events = threading.Event(), list[Event]()
 

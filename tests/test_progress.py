@@ -139,9 +139,21 @@ def test_the_time_left_has_the_report_where_one_follows(monkeypatch: pytest.Monk
     for report in (False, True):
         progress = Progress(Console(file=io.StringIO(), width=300), report=report)
         progress.planned([on_card(0), on_card(1)], Run("r", Path("nowhere/r"), ()), {})
+        progress.reused([])
         left.append(progress.report_s)
         assert progress._left() == f"about {duration(progress.forecast.left_s() + left[-1])} left"
     assert left == [0.0, 100.0]
+
+
+def test_nothing_is_forecast_where_nothing_is_left(plain: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = [on_card(0), on_card(1)]
+    plain.planned(plan, Run("r", Path("nowhere/r"), ()), {})
+    with monkeypatch.context() as patch:
+        patch.setattr(plain, "expected", lambda: pytest.fail("it takes seconds for very many jobs"))
+        plain.reused([make_record(job=planned.job) for planned in plan])
+    assert plain._left() == ""
+    plain.reused([make_record(job=plan[0].job)])
+    assert plain._left() != ""
 
 
 def test_of_one_place_the_line_has_the_device_of_the_job(plain: Progress) -> None:

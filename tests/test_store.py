@@ -453,6 +453,32 @@ def test_run_json_is_replaced_at_once(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
+def test_jobs_of_run_json_are_known_by_what_they_say(tmp_path: Path) -> None:
+    """Also where somebody has edited it, and whatever version has written it."""
+    asked = make_job(seed=3, settings={"padding": "x", "replicate": 2})
+    edited = {**asked.to_json(), "id": make_job().id}
+    older = {key: edited[key] for key in ("task", "arch", "input_size", "num_classes", "seed", "settings")}
+    for jobs in ([edited], [older], [edited, {**older, "later": 1}]):
+        (tmp_path / INFO).write_text(json.dumps({"jobs": jobs}))
+        planned = read_run(tmp_path).planned
+        assert [job.id for job in planned] == [asked.id] * len(jobs)
+        assert planned == (asked,) * len(jobs)
+
+
+def test_a_run_that_was_read_a_moment_ago_is_not_read_again_unless_it_was_written_to(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    known = read_run(tmp_path)
+    with Store(tmp_path, known) as store:
+        assert store.run is known
+        assert store.attempts(known.records[0].job.id) == 1
+        store.append(make_record(job=make_job(seed=7)))
+    with Store(tmp_path, known) as store:
+        assert len(store.run.records) == 2
+        store.write_info({"band": 0.02})
+    with Store(tmp_path, read_run(tmp_path)) as store:
+        assert store.run.info["band"] == 0.02
+
+
 def test_a_command_with_a_name_that_is_not_utf_8_is_noted_as_it_was(tmp_path: Path) -> None:
     info = {"schema": 1, "invocations": [{"argv": ["bench", "run", "--reports", "\udcff", "é"]}]}
     with Store(tmp_path) as store:

@@ -145,6 +145,31 @@ def test_a_second_interrupt_says_what_is_kept_and_how_to_go_on(monkeypatch: pyte
     assert said == [f"\nstopped at once; {kept}\n".encode(), b"130"]
 
 
+def test_an_interrupt_before_the_first_job_says_that_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+
+    def interrupted(at: str) -> str:
+        def command() -> None:
+            if at != "reading":
+                _interrupts.measuring()
+            if at == "running":
+                _interrupts.keeping(Path("results/mine"))
+            raise KeyboardInterrupt
+
+        with pytest.raises(typer.Exit) as caught:
+            handled(command)()
+        assert caught.value.exit_code == 130
+        return " ".join(capsys.readouterr().err.split())
+
+    nothing = "nothing was measured yet, what is stored is as it was, and the same command begins again"
+    assert interrupted("planning") == f"cancelled before the first job; {nothing}"
+    kept = "what had been measured is kept in results/mine, and the same command goes on from there"
+    assert interrupted("running") == f"cancelled; {kept}"
+    assert interrupted("reading") == "cancelled"
+
+
 def test_where_an_answer_follows_the_third_interrupt_ends_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -185,4 +210,4 @@ def test_whatever_an_interrupted_import_ends_in_is_a_cancellation(capsys: pytest
     for number, handler in zip((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), before, strict=True):
         signal.signal(number, handler)
     assert caught.value.exit_code == 130
-    assert capsys.readouterr().err == "error: cancelled\n"
+    assert capsys.readouterr().err == "cancelled\n"

@@ -15,6 +15,7 @@ from torch import nn
 
 from bench.archs.naming import resolve
 from bench.errors import InvalidModelError, UnknownNameError, UnsupportedError
+from bench.processes import limits
 
 MODELS = Path(__file__).parent / "models"
 GOOD = MODELS / "good.py"
@@ -45,6 +46,17 @@ def test_a_class_with_facts() -> None:
     assert arch.build(num_classes=9).given == (9, 1, 16)
     with pytest.raises(UnsupportedError, match="needs at least 4 px"):
         arch.build(input_size=3)
+
+
+def test_limits_that_a_file_sets_do_not_keep_its_files_from_being_read(tmp_path: Path) -> None:
+    file, before = tmp_path / "net.py", limits()
+    at_import = "import resource, torch\nsoft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+    limit = "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))\n"
+    net = "class Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    for text in (at_import + limit + net, at_import + net + " " * 8 + limit):
+        file.write_text(text)
+        resolve(f"{file}:Net").build()
+        assert limits() == before
 
 
 def test_arguments_reach_the_users_class_and_its_card() -> None:

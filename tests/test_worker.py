@@ -18,7 +18,7 @@ from bench.api._comparing import _labelled
 from bench.backends import refusal
 from bench.costs import COSTS, Subject
 from bench.errors import DivergedError, InvalidModelError, StoreError, UnsupportedError
-from bench.execution import Event
+from bench.execution import Event, _worker
 from bench.execution._events import decode, encode
 from bench.execution._worker import (
     _classify,
@@ -34,6 +34,7 @@ from bench.plan.job import Job
 from bench.plan.recipe import Recipe
 from bench.plan.settings import Timed, Timing
 from bench.plan.task import Hooks
+from bench.processes import limits
 from bench.records.record import Measurement
 from bench.tasks._networks import checked, counts
 from bench.tasks.versus import versus
@@ -401,6 +402,20 @@ def test_what_overwrites_its_own_backward_hears_of_that_and_not_of_sizes(stage: 
     status, content = _judged(caught.value, make_job(source_sha256="0" * 64), stage)
     assert status == "invalid_model"
     assert "overwrites what its backward needs" in str(content["tip"])
+
+
+def test_what_the_system_refuses_after_limits_of_its_own_names_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job, full = make_job(arch="my.py:Net", source_sha256="0" * 64), OSError(24, "Too many open files")
+    assert "limits" not in str(_judged(full, job, "latency"))
+    granted = {**limits(), "RLIMIT_NOFILE": (3, 3)}
+    monkeypatch.setattr(_worker, "limits", lambda: granted)
+    said = "my.py:Net limits its own process, RLIMIT_NOFILE to 3: "
+    for error in (full, RuntimeError("can't start new thread"), MemoryError()):
+        assert str(_judged(error, job, "latency")[1]["message"]).startswith(said)
+    assert _judged(full, job, "latency")[0] == "invalid_model"
+    assert "limits" not in str(_judged(ValueError("of its own"), job, "latency"))
 
 
 def test_text_that_utf8_cannot_hold_is_mended() -> None:

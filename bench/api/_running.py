@@ -77,7 +77,7 @@ class Done:
 
     @cached_property
     def info(self) -> JsonObject:
-        """What `run.json` says of the run."""
+        """What `run.json` says of the run, but for its jobs."""
         return read_info(self.path)
 
     @property
@@ -90,8 +90,7 @@ class Done:
     @property
     def invocation(self) -> Run:
         """Return the run with the records of this invocation's jobs alone."""
-        info = {key: value for key, value in self.info.items() if key != "jobs"}
-        return Run(self.path.resolve().name, self.path, tuple(self.summary.records), info=info)
+        return Run(self.path.resolve().name, self.path, tuple(self.summary.records), info=self.info)
 
     @property
     def frame(self) -> Records:
@@ -147,13 +146,7 @@ def prepare(
     Raises:
         BenchError: for whatever cannot be carried out as written.
     """
-    archs = [] if list(names) == [_ALL] else list(names)
-    if experiment == _DEFAULT and len(archs) == 1 and archs[0] in experiments():
-        experiment, archs = archs[0], []
-    if _ALL in archs:
-        message = "`all` stands for the whole line-up and cannot be joined with other names"
-        raise ConfigError(message, "leave it out")
-    whole = Experiment.load(experiment) if isinstance(experiment, str) else experiment
+    whole, archs = _read(experiment, names)
     narrowed = whole.narrowed(archs=archs, tasks=tasks, overrides=overrides)
     try:
         catalog = catalog_for(narrowed, executor)
@@ -172,6 +165,17 @@ def prepare(
     if narrowed.study and not (archs or tasks):
         narrowed.study.check([p.job for p in plan])
     return Prepared(narrowed, catalog, plan)
+
+
+def _read(experiment: str | Experiment, names: Sequence[str]) -> tuple[Experiment, list[str]]:
+    """Return the experiment that is meant, and the networks instead of its line-up, see `prepare`."""
+    archs = [] if list(names) == [_ALL] else list(names)
+    if experiment == _DEFAULT and len(archs) == 1 and archs[0] in experiments():
+        experiment, archs = archs[0], []
+    if _ALL in archs:
+        message = "`all` stands for the whole line-up and cannot be joined with other names"
+        raise ConfigError(message, "leave it out")
+    return (Experiment.load(experiment) if isinstance(experiment, str) else experiment), archs
 
 
 class WarnsOfWaiting(Observer):
@@ -222,17 +226,19 @@ def run(
     names = names_of(names)
     observer = observer or WarnsOfWaiting()
     with open_executor(executor, names) as opened:
-        plan = partial(prepare, experiment, names, tasks=tasks, overrides=overrides, executor=opened)
+        whole, archs = _read(experiment, names)
+        path = run_folder(results, whole.name if name is None else name)
+        before = read_run(path) if (path / RECORDS).is_file() else None  # while the executor's server imports
+        plan = partial(prepare, whole, archs, tasks=tasks, overrides=overrides, executor=opened)
         prepared = plan()
-        path = run_folder(results, prepared.experiment.name if name is None else name)
-        if prepared.catalog.missing and (missing := _lacking(prepared, _done(path, prepared, opened))):
+        if prepared.catalog.missing and (missing := _lacking(prepared, _done(before, prepared, opened))):
             refused = fetch_all(missing, opened, observer.fetching)
             if len(refused) < len(missing):
                 prepared = plan()  # what is in the files may be part of a job
             prepared = replace(prepared, plan=without(prepared.plan, refused))
         if download:
             prepared = replace(prepared, plan=_with_weights(prepared.plan, opened, observer.fetching))
-        return carry_out(prepared, path, opened, observer, argv)
+        return carry_out(prepared, path, opened, observer, argv, before=before)
 
 
 def _with_weights(
@@ -250,11 +256,10 @@ def _lacking(prepared: Prepared, done: Mapping[str, Record]) -> list[str]:
     return [name for name in prepared.catalog.missing if name in needed]
 
 
-def _done(path: Path, prepared: Prepared, executor: Executor) -> Mapping[str, Record]:
-    """Return by job id the records, in the folder of a run, of jobs that will not run again."""
-    records = read_run(path).records if (path / RECORDS).is_file() else ()
+def _done(before: Run | None, prepared: Prepared, executor: Executor) -> Mapping[str, Record]:
+    """Return by job id the records of a run of jobs that will not run again."""
     places = places_for(prepared.plan, executor, prepared.catalog)
-    return reusable(records, [place.environment for place in places], prepared.plan)
+    return reusable(before.records if before else (), [place.environment for place in places], prepared.plan)
 
 
 def carry_out(
@@ -265,14 +270,18 @@ def carry_out(
     argv: Sequence[str] | None,
     *,
     band: float | None = None,
+    before: Run | None = None,
 ) -> Done:
-    """Run what is not measured yet of a plan, and store it in the folder of a run, with the band of a comparison."""
+    """Run what is not measured yet of a plan, and store it in the folder of a run.
+
+    `band` is that of a comparison, and `before` the run as it was read already.
+    """
     observer = observer or WarnsOfWaiting()
     for place, reason in prepared.catalog.unused:
         observer.unused(place, reason)
     if isinstance(executor, Remote) and (records := executor.collect(path)):
         observer.collected(records)
-    with Store(path) as store:
+    with Store(path, before) as store:
         store.write_info(info_of(prepared, store.run, argv, band))
         observer.planned(prepared.plan, store.run, prepared.catalog.environment)
         return Done(store.path, run_plan(prepared.plan, executor, store, prepared.catalog, observer))

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 import typer
 
 from bench.cli._complete import experiments, networks_or_experiments, tasks
-from bench.cli._interrupts import EXIT_CANCELLED, heed, interrupted
+from bench.cli._interrupts import EXIT_CANCELLED, heed, interrupted, left, measuring
 from bench.cli._streams import note, show_error
-from bench.errors import MORE_PROCESSES, BenchError, ConfigError, text_of
+from bench.errors import MORE_PROCESSES, NO_THREAD, BenchError, ConfigError, text_of
 
 if TYPE_CHECKING:
     from bench.records.store import Run
@@ -163,7 +163,7 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
             show_error(error.message, error.tip)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            show_error("cancelled", None)
+            note(f"cancelled{left()}")
             raise typer.Exit(EXIT_CANCELLED) from None
         except EOFError as error:  # which typer would take for the user's end of the command
             show_error(f"a file ends too early: {text_of(error)}", _TORN)
@@ -172,18 +172,28 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
             show_error(*words_of_os(error))
             raise typer.Exit(EXIT_FAILED) from None
         except Exception as error:
-            if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+            if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
                 show_error(str(error), MORE_PROCESSES)
                 raise typer.Exit(EXIT_FAILED) from None
             if isinstance(error, typer.Exit) or not interrupted():
                 raise
-            show_error("cancelled", None)  # an import that was interrupted may end in any error
+            note(f"cancelled{left()}")  # an import that was interrupted may end in any error
             raise typer.Exit(EXIT_CANCELLED) from None
 
     return safely
 
 
-_NO_THREAD = "can't start new thread"  # as Python says of a limit of processes
+def measures(command: Callable[P, None]) -> Callable[P, None]:
+    """Do the same for a command that measures: interrupted, it says what is kept, from its first import on."""
+
+    @functools.wraps(command)
+    def begun(*args: P.args, **kwargs: P.kwargs) -> None:
+        measuring()
+        command(*args, **kwargs)
+
+    return handled(begun)
+
+
 _TORN = "where a disk was full while Python compiled its files, remove the folders __pycache__ of bench"
 
 

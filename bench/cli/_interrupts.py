@@ -15,6 +15,8 @@ from types import FrameType
 EXIT_CANCELLED = 130
 GO_ON = "the same command goes on from there"
 
+_NOTHING = "nothing was measured yet, what is stored is as it was, and the same command begins again"
+
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -22,11 +24,13 @@ class _Interrupts:
     """What is known of this command.
 
     Attributes:
-        kept: the folder of the run that it measures, where it is one that does.
+        measures: whether it is one that measures.
+        kept: the folder of the run that it measures, once it is known.
         count: how often it was interrupted.
         answers: whether an answer of what is known by then follows the first interrupt.
     """
 
+    measures = False
     kept: Path | None = None
     count = 0
     answers = False
@@ -34,12 +38,17 @@ class _Interrupts:
 
 def heed() -> None:
     """Heed the signals from now on."""
-    _Interrupts.kept, _Interrupts.count, _Interrupts.answers = None, 0, False
+    _Interrupts.measures, _Interrupts.kept, _Interrupts.count, _Interrupts.answers = False, None, 0, False
     for name in _SIGNALS:
         number = getattr(signal, name, None)
         if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
             continue  # as under nohup; but a shell ignores SIGINT for all that it runs in the background
         signal.signal(number, _interrupt)
+
+
+def measuring() -> None:
+    """Note that this command measures, though where its results are kept is not known yet."""
+    _Interrupts.measures = True
 
 
 def keeping(folder: Path) -> None:
@@ -67,7 +76,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a
     if _Interrupts.count == 1:
         raise KeyboardInterrupt
     if _Interrupts.count == 2 and _Interrupts.answers and _Interrupts.kept is not None:
-        _say(f"the answer so far follows{_kept()}; once more stops at once")
+        _say(f"the answer so far follows{left()}; once more stops at once")
     else:
         leave_at_once()
 
@@ -75,14 +84,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a
 def leave_at_once() -> None:
     """Say what is kept, and end the process without a further step; its jobs end with it."""
     try:
-        _say(f"stopped at once{_kept()}")
+        _say(f"stopped at once{left()}")
     finally:
         os._exit(EXIT_CANCELLED)
 
 
-def _kept() -> str:
-    kept = _Interrupts.kept
-    return "" if kept is None else f"; what had been measured is kept in {kept}, and {GO_ON}"
+def left() -> str:
+    """Return what an interrupted command leaves and how to go on, behind a word on it; nothing where it only reads."""
+    if (kept := _Interrupts.kept) is not None:
+        return f"; what had been measured is kept in {kept}, and {GO_ON}"
+    return f" before the first job; {_NOTHING}" if _Interrupts.measures else ""
 
 
 def _say(words: str) -> None:

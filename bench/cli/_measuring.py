@@ -11,7 +11,7 @@ import typer
 
 from bench.api import Done
 from bench.cli._common import EXIT_FAILED
-from bench.cli._interrupts import EXIT_CANCELLED, GO_ON
+from bench.cli._interrupts import EXIT_CANCELLED, GO_ON, measuring
 from bench.cli._progress import Progress, Quiet
 from bench.cli._screen import Screen
 from bench.cli._streams import note, print_json, stderr, write
@@ -30,6 +30,7 @@ def measure(
 
     `report` says whether a report follows.
     """
+    measuring()
     argv = ["bench", *sys.argv[1:]]
     if quiet:
         return function(*args, **options, observer=Quiet(), argv=argv)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -78,7 +79,8 @@ class Progress(Observer):
         self.job_begin_s = 0.0
         self.begin_s = self.told_s = time.monotonic()  # the time left was last told in a line then
         self.report, self.report_s = report, 0.0
-        self.forecast = Forecast((), lambda _: 0.0)
+        self.forecast = _nothing()
+        self.expected: Callable[[], Forecast] = _nothing
         self.time: tuple[float, Callable[[], float]] | None = None  # seconds, and how many of them are left
         self.live: Live | None = None
         self._guard, self._ended = threading.RLock(), threading.Event()
@@ -127,8 +129,7 @@ class Progress(Observer):
     def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:
         """Say what could not be read, what is measured again, and how long it will take."""
         self.jobs, self.total, self.done = len(plan), 0, 0
-        estimate = estimator(durations(before.path, before.records, machine))
-        self.forecast = Forecast(plan, estimate, cores=usable_cores())
+        self.forecast, self.expected = _nothing(), partial(_forecast, plan, before, machine)
         self.report_s = report_s(time.monotonic() - self.begin_s, len(plan)) if self.report else 0.0
         keeping(before.path)
         for words in dict.fromkeys(p.note for p in plan if p.note):
@@ -150,7 +151,9 @@ class Progress(Observer):
 
     def reused(self, records: Sequence[Record]) -> None:
         """Say how many need not be measured again."""
-        self.forecast.leave_out(record.job for record in records)
+        if len(records) < self.jobs:  # else nothing is left, and a forecast of very many jobs takes seconds
+            self.forecast = self.expected()
+            self.forecast.leave_out(record.job for record in records)
         if records:
             jobs, more = len(records), " more" * bool(self.before)
             self.before += jobs
@@ -264,6 +267,15 @@ class Progress(Observer):
 
     def _print(self, text: str) -> None:
         print_lines(self.console, Text.from_markup(text))
+
+
+def _nothing() -> Forecast:
+    return Forecast((), lambda _: 0.0)
+
+
+def _forecast(plan: Sequence[Planned], before: Run, machine: JsonObject) -> Forecast:
+    estimate = estimator(durations(before.path, before.records, machine))
+    return Forecast(plan, estimate, cores=usable_cores())
 
 
 class Quiet(Observer):

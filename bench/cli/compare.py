@@ -15,7 +15,7 @@ from bench.cli._common import (
     ReportsOption,
     ResultsOption,
     SetOption,
-    handled,
+    measures,
 )
 from bench.cli._complete import datasets, networks
 from bench.cli._streams import print_document, print_json, stdout
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench.io import JsonObject
 
 
-@handled
+@measures
 def compare(
     names: Annotated[
         list[str],

@@ -15,7 +15,7 @@ from bench.cli._common import (
     ReportsOption,
     ResultsOption,
     SetOption,
-    handled,
+    measures,
 )
 from bench.cli._complete import datasets, networks
 from bench.cli._streams import say, stdout
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench.api import Done
 
 
-@handled
+@measures
 def engines(
     names: Annotated[
         list[str],

@@ -18,7 +18,7 @@ from bench.cli._common import (
     ResultsOption,
     SetOption,
     at_address,
-    handled,
+    measures,
 )
 from bench.cli._complete import datasets, networks
 from bench.cli._streams import note, stdout
@@ -58,7 +58,7 @@ _ExplainOption = Annotated[
 ]
 
 
-@handled
+@measures
 def evaluate(
     names: _NamesArgument,
     data: _DataOption = None,

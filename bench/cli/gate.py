@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import EXIT_FAILED, JsonOption, QuietOption, ResultsOption, SetOption, handled, share
+from bench.cli._common import EXIT_FAILED, JsonOption, QuietOption, ResultsOption, SetOption, measures, share
 from bench.cli._interrupts import EXIT_CANCELLED
 from bench.cli._streams import print_json, write
 
 _EXIT_REGRESSION = 3
 
 
-@handled
+@measures
 def gate(
     base: Annotated[str, typer.Argument(metavar="BASE", help="The earlier commit, such as main.")],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The later one.")],

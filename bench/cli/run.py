@@ -20,7 +20,7 @@ from bench.cli._common import (
     SetOption,
     TaskOption,
     at_address,
-    handled,
+    measures,
     words_of,
 )
 from bench.cli._streams import stdout
@@ -43,7 +43,7 @@ _NEXT: Mapping[str, Sequence[str]] = {
 """What to do next, by the experiment that has run."""
 
 
-@handled
+@measures
 def run(
     names: NamesArgument = None,
     config: ConfigOption = "default",
@@ -84,7 +84,7 @@ def run(
         _print_table,
         _study,
         quiet=quiet,
-        after=_next(done, names or ()),
+        after=() if quiet else _next(done, names or ()),
     )
 
 

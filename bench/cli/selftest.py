@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import EXIT_FAILED, JsonOption, QuietOption, ResultsOption, SetOption, handled
+from bench.cli._common import EXIT_FAILED, JsonOption, QuietOption, ResultsOption, SetOption, measures
 from bench.cli._streams import print_json, say, stdout
 
 if TYPE_CHECKING:
     from bench.analysis.selftest import Selftest
 
 
-@handled
+@measures
 def selftest(
     arch: Annotated[
         str | None,

@@ -18,7 +18,7 @@ from bench.cli._common import (
     ResultsOption,
     SetOption,
     at_address,
-    handled,
+    measures,
 )
 from bench.cli._complete import datasets, networks
 from bench.cli._streams import stdout
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bench.api import Done
 
 
-@handled
+@measures
 def train(
     names: Annotated[
         list[str],

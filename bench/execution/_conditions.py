@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import threading
 import time
@@ -22,6 +21,8 @@ from typing import Any, Generic, TypeAlias
 import torch
 from torch.backends import cuda, cudnn, mha, mkldnn
 from typing_extensions import TypeVar
+
+from bench.processes import limits, set_limits
 
 _LIBRARIES = (
     "OMP_",
@@ -36,7 +37,6 @@ _LIBRARIES = (
     "NVIDIA_",
     "NCCL_",
 )
-_LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -187,20 +187,6 @@ def _set_priority(priority: int) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, priority)
 
 
-def _limits() -> dict[int, tuple[int, int]]:
-    """Return the least and the most that the system grants the process of open files, memory and the like."""
-    return {limit: resource.getrlimit(limit) for limit in _LIMITS}
-
-
-def _set_limits(limits: Mapping[int, tuple[int, int]]) -> None:
-    for limit, pair in limits.items():
-        with contextlib.suppress(ValueError, OSError):
-            if resource.getrlimit(limit) != pair:
-                most = resource.getrlimit(limit)[1]
-                resource.setrlimit(limit, (most, most))  # as far as anybody may
-                resource.setrlimit(limit, pair)
-
-
 def _masked() -> set[int]:
     return signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
@@ -259,7 +245,7 @@ _CONDITIONS: Mapping[str, _Condition] = {
     "rights": _Condition(_umask, os.umask, decides=False),
     "variables": _Condition(lambda: dict(os.environ), _set_variables, decides=False),
     "warnings": _Condition(lambda: list(warnings.filters), _set_filters, decides=False),
-    "limits": _Condition(_limits, _set_limits, decides=False),
+    "limits": _Condition(limits, set_limits, decides=False),
     "masked_signals": _Condition(_masked, _set_masked, decides=False),
     "signals": _Condition(lambda: {s: signal.getsignal(s) for s in _SIGNALS}, _set_handlers, decides=False),
 }

@@ -16,6 +16,8 @@ Outcome: TypeAlias = tuple[Status, JsonObject | None]
 _SMALLER = "use a smaller batch_size"
 _DEBUG = "look for it with --executor inline, which runs it in this process"
 
+_CPU_TIME = "its CPU time was used up: allow more, in ulimit -t or where it calls resource.setrlimit"
+
 
 def judge(ended: Ended, outcome: Outcome | None, timeout_s: float, stage: str) -> Outcome:
     """Return the status and the error that an end means; what the worker said itself comes first."""
@@ -54,4 +56,5 @@ def _death(ended: Ended, stage: str) -> tuple[Status, str, str, str | None]:
         name = signal.Signals(-ended.exitcode).name
     except ValueError:  # those for programs' own use have no name
         name = f"signal {-ended.exitcode}"
-    return "crashed", name, f"its process died of {name} in stage {stage}", _DEBUG
+    tip = _CPU_TIME if name == "SIGXCPU" else _DEBUG
+    return "crashed", name, f"its process died of {name} in stage {stage}", tip

@@ -68,7 +68,7 @@ def rows_of(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[_Row
     for planned in plan:
         if planned.processes is not None and planned.status is None:
             rows.setdefault(planned.job.series(), _Row(planned))
-    for record in records.values():
+    for record in records.values() if rows else ():
         row = rows.get(record.job.series())
         if row is not None and "replicate" in record.job.settings.content:
             row.take(record)

@@ -14,6 +14,7 @@ from torch import nn
 
 import bench
 from bench.errors import (
+    NO_THREAD,
     BenchError,
     DivergedError,
     InvalidModelError,
@@ -28,6 +29,7 @@ from bench.execution import _conditions as conditions
 from bench.plan.job import Job
 from bench.plan.settings import OnDevice, Timed
 from bench.plan.task import TASKS, Hooks
+from bench.processes import limits
 from bench.records import environment
 from bench.records.environment import cuda_cards
 from bench.records.record import Measurement, Status
@@ -139,7 +141,30 @@ def _judged(error: BaseException, job: Job, stage: str) -> tuple[Status, dict[st
         why, content["tip"] = elsewhere
         status, content["message"] = "unsupported", f"{why}: {content['message']}"
     content["tip"] = content["tip"] or _tip_for(error, job, stage)
+    if _is_refused(error):
+        content.update(_of_own_limits(job, str(content["message"])))
     return status, content
+
+
+_GRANTED = limits()
+
+
+def _is_refused(error: BaseException | None, depth: int = 5) -> bool:
+    """Return whether an exception, or one behind it, says that the system gave no memory, file, thread or the like."""
+    if error is None or depth == 0:
+        return False
+    refused = isinstance(error, OSError | MemoryError) or lacks_memory(error) or NO_THREAD in text_of(error)
+    return refused or _is_refused(error.__cause__ or error.__context__, depth - 1)
+
+
+def _of_own_limits(job: Job, message: str) -> dict[str, object]:
+    """Return in other words what the system refused, where the network has limited its process and could not go on."""
+    now = limits()
+    own = [f"{name} to {now[name][0]}" for name, granted in _GRANTED.items() if now[name] != granted]
+    if not own:
+        return {}
+    told = f"{job.arch} limits its own process, {', '.join(own)}: {message}"
+    return {"message": told, "tip": "let resource.setrlimit grant more", "traceback": None}
 
 
 def _measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:

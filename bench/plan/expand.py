@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Literal
 
 from pydantic import ValidationError
@@ -21,7 +22,7 @@ from bench.plan._yaml import is_by_device
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.config import Block, Experiment
 from bench.plan.job import Job, Role
-from bench.plan.settings import Keys, NetworkKeys, Processes, Timed, TimedKeys
+from bench.plan.settings import Keys, NetworkKeys, Processes, Settings, Timed, TimedKeys
 from bench.plan.task import TASKS, Outline
 
 USUAL_SPLIT = "val"
@@ -172,8 +173,11 @@ def expand(experiment: Experiment, catalog: Catalog) -> tuple[Planned, ...]:
         if TASKS.get(block.task).has_network and not block.archs:
             message = f"{block.path}grid.arch: no architecture is named"
             raise ConfigError(message, "give arch: [resnet18, ...]")
+        settings = _settings_of(block, catalog)
         for card, point, device in _points(block, catalog):
-            one = _on_cards(_plan(experiment, block, card, point, catalog), device, catalog)
+            one = _on_cards(
+                _plan(experiment, block, card, point, catalog, settings=settings), device, catalog
+            )
             for process in _processes(one):
                 planned.setdefault(process.job.id, process)
     return tuple(planned.values())
@@ -195,21 +199,23 @@ def _points(block: Block, catalog: Catalog) -> Iterator[tuple[ArchCard, dict[str
     task = TASKS.get(block.task)
     networks = [(card, own) for name, own in block.networks for card in catalog.archs[name]]
     axes = {key: values for key, values in block.axes.items() if key not in ("arch", *NetworkKeys.in_name)}
+    has_network, has_device = task.has_network, "device" in task.key_names
+    by_device = any(
+        isinstance(value, dict) for value in itertools.chain(block.fixed.values(), *axes.values())
+    )
     for (card, own), values in itertools.product(
         networks or [(_MACHINE, {})], itertools.product(*axes.values())
     ):
         point = {**block.fixed, **own, **dict(zip(axes, values, strict=True))}
-        if task.has_network:
+        if has_network:
             point["arch"] = card.name
         written = point.get("device", "auto")
-        if "device" in task.key_names:
+        if has_device:
             point["device"] = _device(written, catalog, block.path)
-        kind = str(point.get("device", "cpu")).partition(":")[0]
-        yield (
-            card,
-            {k: _by_device(v, kind, block.path + k) if isinstance(v, dict) else v for k, v in point.items()},
-            written,
-        )
+        if by_device:
+            kind = str(point.get("device", "cpu")).partition(":")[0]
+            point = {key: _by_device(value, kind, block.path + key) for key, value in point.items()}
+        yield card, point, written
 
 
 _SEVERAL = ("auto", "all", "cuda")  # devices that name no card: any that equals the first will do
@@ -269,16 +275,38 @@ def _by_device(value: object, kind: str, path: str) -> object:
 
 
 def _plan(
-    experiment: Experiment, block: Block, card: ArchCard, point: Mapping[str, object], catalog: Catalog
+    experiment: Experiment,
+    block: Block,
+    card: ArchCard,
+    point: Mapping[str, object],
+    catalog: Catalog,
+    *,
+    settings: Callable[[Keys, Outline], Settings],
 ) -> Planned:
     keys = _validate(block, point)
     outline = TASKS.get(block.task).outline(keys, card, catalog)
-    job = _job(block, keys, card, outline, catalog)
+    job = Job.stored(
+        {
+            "task": block.task,
+            "arch": card.name,
+            "input_size": outline.input_size,
+            "in_channels": outline.in_channels,
+            "num_classes": outline.num_classes,
+            "seed": keys.seed,
+            "settings": settings(keys, outline),
+            "source_sha256": card.source_sha256,
+        }
+    )
     own = card.note if card.source_sha256 and job.input_size == card.input_size else None
-    note = outline.note or own or ""
-    planned = Planned(job=job, card=card, timeout_s=keys.timeout_s, images=outline.images, note=note)
-    if isinstance(keys, TimedKeys) and keys.replicate is None and not keys.processes.alone:
-        planned = replace(planned, processes=keys.processes)
+    processes = keys.processes if isinstance(keys, TimedKeys) and keys.replicate is None else None
+    planned = Planned(
+        job=job,
+        card=card,
+        timeout_s=keys.timeout_s,
+        images=outline.images,
+        processes=None if processes is None or processes.alone else processes,
+        note=outline.note or own or "",
+    )
     if match := _skipped(experiment, block, keys):
         return replace(planned, status="skipped", reason=f"the experiment skips {dict(match)}")
     if refusal := _of_no_machine(job, catalog):
@@ -300,9 +328,10 @@ def _of_no_machine(job: Job, catalog: Catalog) -> str | None:
     """Return why no machine has the devices that a job asks for, in number or of their type; None where one has."""
     if catalog.machines and not {*job.devices} <= {*catalog.devices, "cpu"}:
         return f"it takes {len(job.devices)} cards of one machine; at a cluster a job has one"
-    wish = job.settings.device_type
+    if (wish := job.settings.device_type) is None:
+        return None
     machines = catalog.machines.get(job.device_kind, (catalog.environment,))
-    if wish is None or any(is_of_type(machine, job.device, wish) for machine in machines):
+    if any(is_of_type(machine, job.device, wish) for machine in machines):
         return None
     names = ", ".join(sorted({_type_of(machine, job.device) or "of no known name" for machine in machines}))
     return f"no {job.device} here is of the type {wish!r}: {names}"
@@ -335,23 +364,36 @@ def _config_error(path: str, keys: type[Keys], error: ValidationError) -> Config
     return ConfigError(f"{key}: {first['msg'].lower()}, got {first['input']!r}", "mend the value there")
 
 
-def _job(block: Block, keys: Keys, card: ArchCard, outline: Outline, catalog: Catalog) -> Job:
-    own = set(TASKS.get(block.task).settings.model_fields)
-    settings = keys.model_dump(mode="json", include=own, exclude_none=True)
-    if "threads" in own:
-        settings.setdefault("threads", catalog.threads)
-    if catalog.backends and settings.get("backend", catalog.backends[0]) not in catalog.backends:
-        raise unknown_name("backend", settings["backend"], catalog.backends, "see `bench list backends`")
-    return Job(
-        task=block.task,
-        arch=card.name,
-        input_size=outline.input_size,
-        in_channels=outline.in_channels,
-        num_classes=outline.num_classes,
-        seed=keys.seed,
-        settings=Job.read_settings(block.task, {**settings, **outline.settings}),
-        source_sha256=card.source_sha256,
-    )
+def _settings_of(block: Block, catalog: Catalog) -> Callable[[Keys, Outline], Settings]:
+    """Return a function that gives the settings of a point's job; many points have all alike."""
+    task = TASKS.get(block.task)
+    own = set(task.settings.model_fields)
+    said_of = _getter(own.intersection(task.key_names))
+    known: dict[object, Settings] = {}
+
+    def read(keys: Keys, outline: Outline) -> Settings:
+        settings = keys.model_dump(mode="json", include=own, exclude_none=True)
+        if "threads" in own:
+            settings.setdefault("threads", catalog.threads)
+        if catalog.backends and settings.get("backend", catalog.backends[0]) not in catalog.backends:
+            hint = "see `bench list backends`"
+            raise unknown_name("backend", settings["backend"], catalog.backends, hint)
+        return Job.read_settings(block.task, {**settings, **outline.settings})
+
+    def settings(keys: Keys, outline: Outline) -> Settings:
+        said = said_of(keys), *outline.settings.items()
+        try:
+            if said not in known:
+                known[said] = read(keys, outline)
+            return known[said]
+        except TypeError:  # a value that cannot be looked up
+            return read(keys, outline)
+
+    return settings
+
+
+def _getter(names: Collection[str]) -> Callable[[object], object]:
+    return attrgetter(*sorted(names)) if names else lambda _: None
 
 
 def _skipped(experiment: Experiment, block: Block, keys: Keys) -> Mapping[str, object] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, Self
 
 from typing_extensions import TypeVar
 
@@ -95,18 +95,19 @@ class Job(Generic[_SettingsT_co]):
         return {"id": self.id, **self.content()}
 
     @classmethod
-    def from_json(cls, data: JsonObject) -> Job:
+    def from_json(cls, data: JsonObject) -> Self:
         """Read a job back; its id is computed anew."""
         return cls(**{k: v for k, v in data.items() if k != "id"})
 
     def with_settings(self, **values: object) -> Job[_SettingsT_co]:
         """Return the job with other values of some settings; it has another id."""
-        return replace(self, settings=self.settings.changed(**values))
+        own = {name: value for name, value in vars(self).items() if name != "id"}
+        return self.stored({**own, "settings": self.settings.changed(**values)})
 
     @classmethod
-    def stored(cls, checked: dict[str, Any]) -> Job:
-        """Return the job of all its fields and its id, as `to_json` gives them, already checked; it keeps them."""
-        if len(checked["id"]) != _ID_LENGTH:
+    def stored(cls, checked: dict[str, Any]) -> Self:
+        """Return the job of all its fields, and of its id where that is known, already checked; it keeps them."""
+        if "id" in checked and len(checked["id"]) != _ID_LENGTH:
             return cls.from_json(checked)
         job = object.__new__(cls)
         object.__setattr__(job, "__dict__", checked)  # a tenth of the time that the fields take one by one

@@ -141,7 +141,7 @@ class Hooks:
     weights: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, which takes four times as long to make
 class Outline:
     """What of a planned job follows from the network and the machine.
 
@@ -166,8 +166,12 @@ class Outline:
 
 def own_shape(keys: Keys, card: ArchCard, catalog: Catalog) -> Outline:  # noqa: ARG001 (one signature for all)
     """Return the outline of a job in the shape that is asked for, or in the network's own."""
-    given = {name: getattr(keys, name, None) for name in INPUT}
-    return Outline(**{name: getattr(card, name) if value is None else value for name, value in given.items()})
+    size, channels, classes = (getattr(keys, name, None) for name in INPUT)
+    return Outline(
+        input_size=card.input_size if size is None else size,
+        in_channels=card.in_channels if channels is None else channels,
+        num_classes=card.num_classes if classes is None else classes,
+    )
 
 
 def of_network(job: Job) -> str:

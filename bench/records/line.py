@@ -13,7 +13,7 @@ from abc import ABCMeta
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -173,33 +173,39 @@ class _Values(_Line, kw_only=True):
         return self.made_of(Job.from_json(self.job), card, self.environment, self.measurements)
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""A whole number that any reader of JSON has as it was written."""
+
+
 class _JobText(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A job with exactly the fields of this version, whose settings are still text."""
 
     id: str
     task: str
     arch: str
-    input_size: int
-    in_channels: int
-    num_classes: int | None
+    input_size: Count
+    in_channels: Count
+    num_classes: Count | None
     seed: int
     settings: msgspec.Raw
     source_sha256: str | None
 
     def job(self) -> Job:
-        return Job.stored(
-            {
-                "id": self.id,
-                "task": self.task,
-                "arch": self.arch,
-                "input_size": self.input_size,
-                "in_channels": self.in_channels,
-                "num_classes": self.num_classes,
-                "seed": self.seed,
-                "settings": _settings(self.task, bytes(self.settings)),
-                "source_sha256": self.source_sha256,
-            }
-        )
+        fields = self.fields()
+        fields["id"] = self.id
+        return Job.stored(fields)
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "arch": self.arch,
+            "input_size": self.input_size,
+            "in_channels": self.in_channels,
+            "num_classes": self.num_classes,
+            "seed": self.seed,
+            "settings": _settings(self.task, bytes(self.settings)),
+            "source_sha256": self.source_sha256,
+        }
 
 
 class _MeasurementText(msgspec.Struct, gc=False):
@@ -238,6 +244,19 @@ class _Text(_Line, kw_only=True):
 
 
 _decode = msgspec.json.Decoder(_Text).decode
+_decode_jobs = msgspec.json.Decoder(list[_JobText]).decode
+
+
+def jobs_of(text: msgspec.Raw | bytes) -> tuple[Job, ...]:
+    """Return the jobs of a list of them, as this version writes it; their ids are computed anew.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        return tuple(Job.stored(job.fields()) for job in _decode_jobs(text))
+    except (TypeError, OverflowError) as error:  # of settings, which are their task's to check
+        raise ValueError(str(error)) from error
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from filelock import Timeout
@@ -23,7 +23,7 @@ from filelock import Timeout
 from bench.errors import StoreError, nearest
 from bench.io import JsonObject, atomic_write, is_there, sweep_drafts, uncollected
 from bench.plan.job import Job
-from bench.records.line import decode, decode_text, encode, json_document
+from bench.records.line import Count, decode, decode_text, encode, jobs_of, json_document
 from bench.records.lock import soft_path, take_lock
 from bench.records.record import Record
 
@@ -50,7 +50,10 @@ class _Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as read: all attempts in file order, the jobs last asked for, and what was set aside."""
+    """A run as read: all attempts in file order, the jobs last asked for, and what was set aside.
+
+    `seen` tells its files as they were when they were read, see `Store`.
+    """
 
     name: str
     path: Path
@@ -58,6 +61,7 @@ class Run:
     planned: tuple[Job, ...] = ()
     rejected: tuple[_Rejected, ...] = ()
     info: JsonObject = field(default_factory=dict)
+    seen: object = field(default=None, compare=False, repr=False)
 
     @property
     def set_aside(self) -> str:
@@ -78,18 +82,21 @@ def read_run(path: Path | str) -> Run:
     try:
         if not any([is_there(path / RECORDS), is_there(path / INFO)]):
             raise _no_run(path)
-        info = read_info(path)
+        seen = _seen(path)
+        info, planned = _read_info(path / INFO)
         records, rejected = _read_records(path / RECORDS)
-        planned = _planned(path / INFO, info)
-        info = {key: value for key, value in info.items() if key != "jobs"}  # they are planned
     except OSError as error:
         raise StoreError(
             f"cannot read {path}: {error.strerror or error}", "name a folder that you may read"
         ) from error
-    return Run(path.resolve().name, path, tuple(records), planned, tuple(rejected), info)
+    return Run(path.resolve().name, path, tuple(records), planned, tuple(rejected), info, seen)
 
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+def _seen(path: Path) -> object:
+    """Return what tells whether the files of a run were written to: which they are, how long, and since when."""
+    files = [path / name for name in (RECORDS, INFO)]
+    told = [file.stat() if file.exists() else None for file in files]
+    return [one and (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in told]
 
 
 class _Planned(msgspec.Struct, gc=False):
@@ -97,9 +104,9 @@ class _Planned(msgspec.Struct, gc=False):
 
     task: str
     arch: str
-    input_size: _Count
-    in_channels: _Count = 3
-    num_classes: _Count | None = 1000
+    input_size: Count
+    in_channels: Count = 3
+    num_classes: Count | None = 1000
     seed: int = 0
     settings: dict[str, Any] = msgspec.field(default_factory=dict)
     source_sha256: str | None = None
@@ -109,20 +116,13 @@ class _Planned(msgspec.Struct, gc=False):
 
 
 class _Info(msgspec.Struct):
-    """What is read of `run.json`; all other keys are kept as they are."""
+    """What is checked of `run.json`; all other keys are kept as they are."""
 
     schema: int = _INFO_SCHEMA
     jobs: list[_Planned] = msgspec.field(default_factory=list)
     invocations: list[dict[str, Any]] = msgspec.field(default_factory=list)
     experiment: dict[str, Any] | None = None
     band: float | None = None
-
-
-def _planned(file: Path, info: JsonObject) -> tuple[Job, ...]:
-    try:
-        return tuple(job.job() for job in msgspec.convert(info, _Info).jobs)
-    except (ValueError, TypeError, OverflowError) as error:  # settings are their task's to check
-        raise StoreError(f"{file} is not as bench writes it: {error}", _DELETE) from error
 
 
 def _no_run(path: Path) -> StoreError:
@@ -137,26 +137,50 @@ def _no_run(path: Path) -> StoreError:
 
 
 def read_info(path: Path) -> JsonObject:
-    """Return what `run.json` says of a run; empty where there is none.
+    """Return what `run.json` says of a run, but for its jobs; empty where there is none.
 
     Raises:
         StoreError: if it cannot be read.
     """
-    file = path / INFO
+    return _read_info(path / INFO)[0]
+
+
+_pieces = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _read_info(file: Path) -> tuple[JsonObject, tuple[Job, ...]]:
+    """Return the same, and the jobs."""
     try:
         if not is_there(file):
-            return {}
-        info = decode_text(file.read_bytes())
+            return {}, ()
+        text = file.read_bytes()
     except OSError as error:
         raise StoreError(f"cannot read {file}: {error.strerror or error}", _DELETE) from error
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{file} is not JSON: {error}", _DELETE) from error
-    if not isinstance(info, dict):
-        raise StoreError(f"{file} is not a JSON object", _DELETE)
+    try:  # as this version writes it
+        pieces = _pieces(text)
+        jobs = jobs_of(pieces.pop("jobs", b"[]"))
+        info = {key: decode_text(piece) for key, piece in pieces.items()}
+    except (ValueError, RecursionError):
+        info, jobs = _any_info(file, text), None
     if isinstance(schema := info.get("schema"), int) and schema > _INFO_SCHEMA:
         raise StoreError(
             f"{file} is of a newer version: its schema is {schema}, not {_INFO_SCHEMA}", "update bench"
         )
+    try:
+        checked = msgspec.convert(info, _Info)
+        planned = tuple(job.job() for job in checked.jobs) if jobs is None else jobs
+    except (ValueError, TypeError, OverflowError) as error:  # settings are their task's to check
+        raise StoreError(f"{file} is not as bench writes it: {error}", _DELETE) from error
+    return {key: value for key, value in info.items() if key != "jobs"}, planned
+
+
+def _any_info(file: Path, text: bytes) -> dict[str, Any]:
+    try:
+        info = decode_text(text)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{file} is not JSON: {error}", _DELETE) from error
+    if not isinstance(info, dict):
+        raise StoreError(f"{file} is not a JSON object", _DELETE)
     return info
 
 
@@ -216,13 +240,15 @@ class Store:
 
     Args:
         path: the folder; made where it is missing.
+        known: the run as it was read a moment ago: where its files are as they were, it is not read again.
 
     Raises:
         StoreError: if it cannot be written, or another process is writing to it.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, known: Run | None = None) -> None:
         self.path = Path(path)
+        self._known = known
         self.file = self.path / RECORDS
         self._attempts: Counter[str] = Counter()
 
@@ -243,7 +269,8 @@ class Store:
                 ) from error
             except OSError as error:
                 raise self._unwritable(error) from error
-            self.run = read_run(self.path)
+            known, self._known = self._known, None
+            self.run = known if known and known.seen == _seen(self.path) else read_run(self.path)
             self._attempts.update(r.job.id for r in self.run.records)
             self._held = held.pop_all()
         return self

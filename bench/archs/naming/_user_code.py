@@ -34,6 +34,7 @@ from bench.archs.naming.sources import is_users, sources
 from bench.errors import InvalidModelError, UnknownNameError, nearest, typed_text, unknown_name
 from bench.io import no_file
 from bench.plan.card import ArchCard
+from bench.processes import limits, set_limits
 
 _OWN = "bench_user_"  # begins the names of modules that are made of users' files
 _PACKAGE = "bench_folder_"  # and of packages that are made of their folders
@@ -315,8 +316,10 @@ def _importable(place: _Place) -> Iterator[None]:
     """Put a place's folders on the path inside the block, and forget modules of other users' folders.
 
     The file sees no arguments of the command line: they are not its own. Whatever folder it goes into, the current one
-    is the same behind the block: what its text names is looked for there.
+    is the same behind the block: what its text names is looked for there. So are the limits of the process, as far as
+    the system lets them be: its files are read then.
     """
+    granted = limits()
     here = None
     with suppress(OSError):  # gone already
         here = os.getcwd()  # noqa: PTH109
@@ -328,6 +331,7 @@ def _importable(place: _Place) -> Iterator[None]:
     try:
         yield
     finally:
+        set_limits(granted)
         sys.argv = arguments
         if here is not None:
             with suppress(OSError):

@@ -48,6 +48,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "deterministic": lambda: torch.use_deterministic_algorithms(True),
     "default_dtype": lambda: torch.set_default_dtype(torch.float64),
     "default_device": lambda: torch.set_default_device("meta"),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16).__enter__(),
     "anomaly_detection": lambda: torch.autograd.set_detect_anomaly(True),
     "onednn": lambda: setattr(torch.backends.mkldnn, "enabled", False),
     "flash_attention": lambda: torch.backends.cuda.enable_flash_sdp(False),

@@ -59,6 +59,11 @@ def test_limits_that_a_file_sets_do_not_keep_its_files_from_being_read(tmp_path:
         assert limits() == before
 
 
+def test_a_file_that_takes_the_path_of_imports_away_is_read(tmp_path: Path) -> None:
+    (file := tmp_path / "net.py").write_text("import sys, torch\nsys.path = None\nnet = torch.nn.Flatten()\n")
+    assert isinstance(resolve(f"{file}:net").build(), nn.Flatten)
+
+
 def test_arguments_reach_the_users_class_and_its_card() -> None:
     arch = resolve(f"{GOOD}:Net(width=4, input_size=8)")
     assert arch.card.input_size == 8

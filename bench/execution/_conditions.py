@@ -212,6 +212,17 @@ def _set_clocks(_: str) -> None:
         setattr(time, name, own)
 
 
+def _casts() -> str:
+    """Return where autocast is on, and what it casts to; jobs enter it around each call alone."""
+    on = (device for device in ("cpu", "cuda") if torch.is_autocast_enabled(device))
+    return ", ".join(f"{torch.get_autocast_dtype(device)} on {device}" for device in on) or "off"
+
+
+def _set_casts(_: str) -> None:
+    for device in ("cpu", "cuda"):
+        torch.set_autocast_enabled(device, False)
+
+
 _CONDITIONS: Mapping[str, _Condition] = {
     "clocks": _Condition(_own_clocks, _set_clocks),
     "cores": _Condition(_cores, _set_cores),
@@ -233,6 +244,7 @@ _CONDITIONS: Mapping[str, _Condition] = {
     ),
     "default_dtype": _Condition(torch.get_default_dtype, torch.set_default_dtype),
     "default_device": _Condition(torch.get_default_device, torch.set_default_device),
+    "autocast": _Condition(_casts, _set_casts),
     "anomaly_detection": _Condition(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "onednn": _Condition(lambda: mkldnn.enabled, torch._C._set_mkldnn_enabled),
     "flash_attention": _Condition(cuda.flash_sdp_enabled, cuda.enable_flash_sdp),

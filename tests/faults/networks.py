@@ -120,6 +120,10 @@ EVILS = {
     "writes to its parent": Evil("for f in os.listdir(f'/proc/{os.getppid()}/fd'):\n    try: os.write(os.open(f'/proc/{os.getppid()}/fd/{f}', os.O_WRONLY | os.O_NONBLOCK), os.urandom(50))\n    except OSError: pass", ANYTHING),
     "becomes somebody else": Evil("os.setuid(65534)", ANYTHING),
     "leaves its root": Evil("os.chroot('/dev')", ANYTHING),
+    "hooks every import": Evil("class H:\n    def find_spec(self, *a): raise RuntimeError\nsys.meta_path.insert(0, H()); sys.path_hooks.clear(); sys.path_importer_cache.clear()", ("ok",)),
+    "stays at exit": Evil("import atexit, threading\natexit.register(time.sleep, 600); threading._register_atexit(time.sleep, 600)", ("ok",)),
+    "has no main": Evil("sys.modules['__main__'] = sys.argv = sys.path = None", ANYTHING),
+    "enters and never leaves": Evil("torch.autocast('cpu', torch.bfloat16).__enter__(); torch.inference_mode().__enter__(); torch.device('meta').__enter__()", ANYTHING),
     "waits for a word": Evil("os.read(0, 1)", ("ok",)),
 }  # fmt: skip
 

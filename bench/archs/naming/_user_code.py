@@ -324,7 +324,7 @@ def _importable(place: _Place) -> Iterator[None]:
     with suppress(OSError):  # gone already
         here = os.getcwd()  # noqa: PTH109
     _forget({name for name, owner in _owners.items() if owner != place.source})
-    before, arguments = set(sys.modules), sys.argv
+    before, arguments, paths = set(sys.modules), sys.argv, sys.path
     sys.argv = [place.source]
     sys.path[:] = [str(place.folder), *sys.path, *map(str, place.roots)]
     importlib.invalidate_caches()  # the folders may have changed since they were last read
@@ -333,6 +333,7 @@ def _importable(place: _Place) -> Iterator[None]:
     finally:
         set_limits(granted)
         sys.argv = arguments
+        sys.path = sys.path if isinstance(sys.path, list) else paths
         if here is not None:
             with suppress(OSError):
                 os.chdir(here)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import make_record, seconds
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -21,8 +22,12 @@ from bench.api.facts import update_facts
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, UnknownNameError
 from bench.facts import SETS, SHIPPED, accuracies, sources, speeds
-from bench.facts.candidates import ACCURACIES, Candidates, _without_accuracies, accuracy_named, called
+from bench.facts.accuracy import _ACCURACIES, Accuracies, _accuracy_named
+from bench.facts.candidates import Candidates, called
 from bench.facts.convert import update
+from bench.plan.card import ArchCard
+from bench.plan.job import Job
+from bench.records.record import Measurement
 from bench.records.store import Run, read_run
 from bench.report._choice import may_be_better
 from bench.report.facts import _sentences
@@ -43,6 +48,7 @@ def table(*rows: tuple[str, float, float], **columns: list[float]) -> pd.DataFra
 
 ROWS = table(("small", 0.70, 0.005), ("good", 0.80, 0.010), ("slow", 0.75, 0.020), ("large", 0.85, 0.050))
 TWENTY = Budget("latency", 0.02)
+TOP1 = Accuracies.published("top1")
 
 
 def test_the_most_accurate_within_the_budget_is_taken() -> None:
@@ -162,7 +168,7 @@ def test_a_budget_that_is_none_is_told(quantity: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        *((name, name) for name in ACCURACIES),
+        *((name, name) for name in _ACCURACIES),
         ("Top-5", "top5"),
         ("ReaL", "real"),
         ("ImageNet-V2", "v2"),
@@ -170,7 +176,7 @@ def test_a_budget_that_is_none_is_told(quantity: str, text: str) -> None:
     ],
 )
 def test_an_accuracy_is_known_however_it_is_written(text: str, name: str) -> None:
-    assert accuracy_named(text) == name
+    assert _accuracy_named(text) == name
 
 
 @pytest.mark.parametrize(
@@ -179,7 +185,7 @@ def test_an_accuracy_is_known_however_it_is_written(text: str, name: str) -> Non
 def test_an_accuracy_that_is_none_is_told(text: str, said: str) -> None:
     """The published files have other images of the classes of ImageNet-A and ImageNet-R, not those."""
     with pytest.raises(UnknownNameError) as told:
-        accuracy_named(text)
+        _accuracy_named(text)
     assert said in str(told.value.tip)
 
 
@@ -205,7 +211,7 @@ def test_a_network_is_called_without_a_prefix_where_timm_has_none_called_so(patt
 
 def test_a_network_of_a_published_machine_is_named_without_the_tag_of_its_weights() -> None:
     (rows,) = {
-        len(Candidates.published("rtx4090", "top1", [p]).table)
+        len(Candidates.published("rtx4090", TOP1, [p]).table)
         for p in ("resnet50", "timm:resnet50", "resnet50.*")
     }
     assert rows > 1
@@ -226,7 +232,7 @@ def test_what_is_shipped_has_its_sources() -> None:
 
 def test_published_speeds_choose_as_the_tables_say() -> None:
     """The best of those within the budget, by hand of the same tables."""
-    candidates, (budget,) = Candidates.published("rtx4090", "top1", ["timm:*"]).of_batches(
+    candidates, (budget,) = Candidates.published("rtx4090", TOP1, ["timm:*"]).of_batches(
         [Budget("latency", 1e-3)]
     )
     assert budget == Budget("throughput", 1000.0)
@@ -243,7 +249,7 @@ def test_published_speeds_choose_as_the_tables_say() -> None:
 
 
 def test_a_latency_of_one_image_stays_one() -> None:
-    candidates = Candidates.published("i7_12700h", "real", [])
+    candidates = Candidates.published("i7_12700h", Accuracies.published("real"), [])
     same, budgets = candidates.of_batches([Budget("latency", 0.02)])
     assert same is candidates
     assert budgets == [Budget("latency", 0.02)]
@@ -253,7 +259,7 @@ def test_a_latency_of_one_image_stays_one() -> None:
 
 def test_networks_of_a_run_have_their_own_costs_and_published_accuracies() -> None:
     run = read_run(RESULTS / "h100-line-up")
-    candidates = Candidates.measured(run, "top1", ["torchvision:convnext_tiny.*"])
+    candidates = Candidates.measured(run, TOP1, ["torchvision:convnext_tiny.*"])
     (row,) = candidates.table.to_dict("records")
     assert row["network"] == "torchvision:convnext_tiny.IMAGENET1K_V1"
     assert row["accuracy"] == 0.8252  # as torchvision says
@@ -262,7 +268,7 @@ def test_networks_of_a_run_have_their_own_costs_and_published_accuracies() -> No
     assert "resnet50" in candidates.remarks[1]  # whose accuracy nobody has published: it is not torchvision's
     few = replace(run, records=[r.changed(job=replace(r.job, num_classes=10)) for r in run.records])
     with pytest.raises(ConfigError, match="accuracy is published for images and classes"):
-        Candidates.measured(few, "top1", [])  # accuracies are published of a thousand classes
+        Candidates.measured(few, TOP1, [])  # accuracies are published of a thousand classes
 
 
 def files(folder: Path) -> list[Path]:
@@ -433,19 +439,129 @@ def test_what_may_be_better_for_one_reason_is_one_sentence_and_many_are_counted(
     assert say(rows.iloc[:0]) == []
 
 
+def times(*timed: tuple[str, float], **shape: int) -> Run:
+    """Return a run in which networks were timed, by name and seconds of one image."""
+    shape = {"input_size": 32, "in_channels": 1, "num_classes": 10, **shape}
+    records = [
+        make_record(
+            job=Job(task="infer", arch=arch, settings={"batch_size": 1, "device": "cpu"}, **shape),
+            card=ArchCard(name=arch),
+            measurements=(seconds("latency", latency),),
+        )
+        for arch, latency in timed
+    ]
+    return Run("timed", Path("timed"), tuple(records))
+
+
+def evaluated(*known: tuple[str, float], **shape: int) -> Run:
+    """Return a run in which networks were evaluated, by name and share of 400 images."""
+    shape = {"input_size": 32, "in_channels": 1, "num_classes": 10, **shape}
+    made = [
+        (
+            Job(task="evaluate", arch=arch, settings={"data": "digits", "device": "cpu"}, **shape),
+            Measurement(name="top1", unit="1", better="higher", samples=(top1,), detail={"images": 400}),
+        )
+        for arch, top1 in known
+    ]
+    records = [make_record(job=job, card=ArchCard(name=job.arch), measurements=(m,)) for job, m in made]
+    return Run("tested", Path("tested"), tuple(records))
+
+
+def test_times_of_one_run_and_accuracies_of_another_join_by_architecture_and_shape() -> None:
+    known = evaluated(("lenet5(weights='a.pt')", 0.8), ("mlp", 0.7), ("linear", 0.5))
+    run = times(("lenet5", 0.010), ("mlp", 0.004), ("vgg11", 0.030))
+    candidates = Candidates.measured(run, Accuracies.measured(known), [])
+    rows = candidates.table[["network", "accuracy", "latency"]].sort_values("network")
+    assert rows.values.tolist() == [["lenet5(weights='a.pt')", 0.8, 0.010], ["mlp", 0.7, 0.004]]
+    assert (candidates.origin, candidates.images) == ("measured", 400)
+    assert candidates.remarks[1:] == (
+        "Left out, as no accuracy of theirs is measured for such images and classes: vgg11.",
+        "Left out, as run timed has not timed them so: linear.",
+        "Accuracies are measured on digits, top-1: run tested; 400 images.",
+    )
+
+
+def test_a_network_that_was_timed_with_its_weights_has_no_other_time() -> None:
+    known = evaluated(("lenet5(weights='a.pt')", 0.8), ("lenet5(weights='b.pt')", 0.7))
+    run = times(("lenet5(weights='a.pt')", 0.010), ("lenet5(weights='b.pt')", 0.020))
+    rows = Candidates.measured(run, Accuracies.measured(known), []).table
+    assert sorted(zip(rows["accuracy"], rows["latency"], strict=True)) == [(0.7, 0.020), (0.8, 0.010)]
+
+
+def test_published_speeds_choose_by_accuracies_of_a_run() -> None:
+    shape = {"input_size": 224, "in_channels": 3, "num_classes": 1000}
+    known = evaluated(("timm:resnet50.mine", 0.9), ("timm:resnet18", 0.8), ("my.py:Net", 0.95), **shape)
+    candidates = Candidates.published("rtx4090", Accuracies.measured(known), [])
+    theirs = Candidates.published("rtx4090", TOP1, ["resnet50.a1_in1k"]).table
+    rows = candidates.table.set_index("network")
+    assert sorted(rows.index) == ["timm:resnet18", "timm:resnet50.mine"]
+    speed = theirs.loc[theirs["input_size"] == 224, "throughput"].item()
+    assert rows.loc["timm:resnet50.mine", ["accuracy", "throughput"]].tolist() == [0.9, speed]
+    assert (
+        rows.loc["timm:resnet50.mine", "parameters"] == theirs["parameters"].iloc[0]
+    )  # as that source counts them
+    assert candidates.remarks[1] == "Left out, as no speed of theirs is published of rtx4090: my.py:Net."
+    with pytest.raises(
+        ConfigError, match="no speed on rtx4090 is published of the networks of run tested: mlp"
+    ):
+        Candidates.published("rtx4090", Accuracies.measured(evaluated(("mlp", 0.5))), [])
+
+
 @pytest.mark.parametrize(
-    ("networks", "tip"),
+    ("run", "accuracies", "message", "tip"),
     [
-        (["alexnet", "lenet5"], "time those that have: torchvision:alexnet ...;"),
-        (["my.py:Net"], "time them at the sizes of their weights;"),
+        (
+            times(("mlp", 0.1)),
+            Accuracies.measured(evaluated(("mlp", 0.5), in_channels=3)),
+            r"timed mlp \(32 px, 1 channel, 10 classes\); .* of mlp \(32 px, 3 channels, 10 classes\)",
+            "race here, which times those: bench choose --accuracy tested",
+        ),
+        (
+            times(("alexnet", 0.1), ("lenet5", 0.1)),
+            TOP1,
+            "as it was timed: alexnet, lenet5",
+            "torchvision:alexnet ...;",
+        ),
+        (
+            times(("my.py:Net", 0.1)),
+            TOP1,
+            "as it was timed: my.py:Net",
+            "time them at the sizes of their weights;",
+        ),
     ],
 )
-def test_a_run_without_published_accuracies_says_which_networks_have_them(
-    networks: list[str], tip: str
+def test_runs_that_have_no_network_in_common_say_what_they_have(
+    run: Run, accuracies: Accuracies, message: str, tip: str
 ) -> None:
-    error = _without_accuracies(Run("mine", Path("mine"), ()), networks, {"torchvision:alexnet"})
-    assert f"as it was timed: {', '.join(networks)}" in error.message
-    assert (
-        error.tip
-        == f"{tip[:-1]}; or, where this run has trained or evaluated them: bench choose --accuracy mine"
-    )
+    with pytest.raises(ConfigError, match=message) as told:
+        Candidates.measured(run, accuracies, [])
+    assert tip in str(told.value.tip)
+
+
+def test_a_run_without_accuracies_is_told() -> None:
+    with pytest.raises(
+        ConfigError, match="run timed has measured no accuracy to choose by: only jobs of infer"
+    ):
+        Accuracies.measured(times(("mlp", 0.1)))
+
+
+def test_damaged_facts_are_made_anew_from_those_that_are_shipped(tmp_path: Path) -> None:
+    said: list[str] = []
+    accuracy, speed = files(tmp_path)
+    of = tmp_path / "facts"
+    update([accuracy, speed], of)
+    (of / "speed.parquet").write_bytes(b"PAR1" * 9)
+    update([accuracy], of, say=said.append)
+    assert said[0].startswith(f"cannot read the facts in {of / 'speed.parquet'}: ")
+    assert said[1:] == [f"lost with it, and to be given again: {speed.stem}"]
+    assert speeds(of).equals(speeds())
+    assert accuracies(of).query("source == 'results-imagenet'")["top1"].tolist() == [0.805, 0.81]
+    assert {source.name for source in sources(of)} == {source.name for source in sources()}
+    (of / "sources.json").write_text("{")
+    update([speed], of, say=said.append)
+    assert "is no list of sources" in said[-1]
+    assert len(sources(of)) == len(sources()) + 1
+    (of / "accuracy.parquet").unlink()
+    (of / "accuracy.parquet").mkdir()
+    with pytest.raises(BenchError, match="is a folder"):
+        update([speed], of, say=said.append)

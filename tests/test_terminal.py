@@ -15,7 +15,7 @@ from conftest import make_job, make_planned, make_record
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import _interrupts, _streams
+from bench.cli import _interrupts, _measuring, _streams
 from bench.cli._common import handled
 from bench.cli._console import AllVisible, console
 from bench.cli._progress import Progress
@@ -179,7 +179,7 @@ def test_where_an_answer_follows_the_third_interrupt_ends_the_command(
     monkeypatch.setattr(_interrupts._Interrupts, "count", 0)
     monkeypatch.setattr(_interrupts._Interrupts, "kept", Path("results/mine"))
     kept = "what had been measured is kept in results/mine, and the same command goes on from there"
-    with _interrupts.answering():
+    with _interrupts.following("the answer so far"):
         with pytest.raises(KeyboardInterrupt):
             _interrupts._interrupt(2, None)
         _interrupts._interrupt(2, None)
@@ -189,6 +189,27 @@ def test_where_an_answer_follows_the_third_interrupt_ends_the_command(
     monkeypatch.setattr(_interrupts._Interrupts, "count", 1)
     _interrupts._interrupt(2, None)  # the answer is out
     assert said[-1] == b"130"
+
+
+def test_the_report_of_an_answer_that_is_out_follows_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[bytes] = []
+    monkeypatch.setattr("os.write", lambda descriptor, text: said.append(text))
+    monkeypatch.setattr(_interrupts._Interrupts, "count", 1)
+    monkeypatch.setattr(_interrupts._Interrupts, "kept", tmp_path)
+    with _interrupts.following("the answer so far"), _interrupts.following("the report"):
+        _interrupts._interrupt(2, None)
+    assert said[0].startswith(b"\nthe report follows; ")
+    monkeypatch.setattr(_interrupts._Interrupts, "count", 0)
+
+    def draws(*args: object) -> None:
+        _interrupts._interrupt(2, None)
+
+    monkeypatch.setattr("bench.report.write.write_report", draws)
+    with pytest.raises(KeyboardInterrupt):
+        _measuring.write_page(Run("mine", tmp_path / "mine", ()), tmp_path)
+    assert f"bench report {tmp_path / 'mine'} draws it" in capsys.readouterr().err
 
 
 def test_streams_that_were_closed_are_opened(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,6 +169,29 @@ def test_weights_of_ones_own_are_loaded(shades: Path, told: dict[str, object]) -
     )  # the farthest shade comes first: right for what lies in the wrong folder
 
 
+def test_of_a_checkpoint_with_several_weights_the_record_says_which_and_another_can_be_named(
+    shades: Path,
+) -> None:
+    """With a scale of 1 all but the misplaced image are right; with -1 the farthest shade comes first."""
+    file = shades / "several.pt"
+    averaged = {"n_averaged": torch.tensor(3), "module.scale": torch.tensor([-1.0])}
+    torch.save({"epoch": 2, "model": {"scale": torch.ones(1)}, "model_ema": averaged, "net": {}}, file)
+    for asked, reached, told in (
+        (str(file), 0.95, ("model", ["model_ema"])),
+        (f"{file}#model_ema", 0.05, (None, None)),
+        (f"{file}#model", 0.95, (None, None)),
+    ):
+        record = ok(evaluate(shades, weights=asked))
+        assert value(record, "top1") == reached
+        (top1,) = (m for m in record.measurements if m.name == "top1")
+        assert (top1.detail.get("weights_taken"), top1.detail.get("weights_left")) == told
+        assert ("several_weights" in top1.flags) == (told[0] is not None)
+        assert (record.card.note or "").endswith("several.pt#model_ema takes those") == (told[0] is not None)
+    failed = evaluate(shades, weights=f"{file}#optimizer").summary.records[-1]
+    assert dict(failed.error or {})["message"].endswith("several.pt holds no weights as optimizer")
+    assert dict(failed.error or {})["tip"] == "it has model, model_ema"
+
+
 # --- files of weights ---
 
 

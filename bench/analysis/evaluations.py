@@ -240,7 +240,10 @@ class Evaluation:
 def _short(network: str) -> str:
     """Return ``torchvision:resnet50 IMAGENET1K_V2`` for a network whose weights are its only argument."""
     match = re.fullmatch(r"(.+)\(weights=(['\"])(.+)\2\)", network)
-    return f"{match[1]} {PurePath(match[3]).stem if '/' in match[3] else match[3]}" if match else network
+    if match is None:
+        return network
+    path, sign, key = match[3].partition("#")  # of a checkpoint, and of what is taken of it
+    return f"{match[1]} {PurePath(path).stem if '/' in path else path}{sign}{key}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from bench.api.racing import Chosen, race
 from bench.errors import unknown_name
 from bench.execution import Executor
 from bench.execution.runner import Observer
-from bench.records.store import read_run
+from bench.records.store import read_run, run_called
 
 if TYPE_CHECKING:
     from bench.analysis.choosing import Budget, Choice
@@ -65,16 +65,22 @@ def choose(
 
 
 def choose_from(
-    on: Path | str, among: str | Sequence[str] = (), *, accuracy: str = "top1", **budgets: str
+    on: Path | str,
+    among: str | Sequence[str] = (),
+    *,
+    accuracy: str = "top1",
+    results: Path | str = "results",
+    **budgets: str,
 ) -> tuple[Choice, Candidates]:
     """Return the most accurate network within budgets by costs that are known, and all that it was chosen from.
 
     Nothing is measured.
 
     Args:
-        on: a machine whose speeds are published, such as ``rtx4090``, or the folder of a run with times.
+        on: a machine whose speeds are published, such as ``rtx4090``, or the name or folder of a run with times.
         among: names and globs of networks; none for all that are known.
-        accuracy: of `bench.facts.candidates.ACCURACIES`.
+        accuracy: as of `race`: published, or of a run, the same one or another.
+        results: the folder that holds runs.
         budgets: as of `choose`.
 
     Raises:
@@ -88,13 +94,15 @@ def choose_from(
         True
     """
     from bench.analysis.choosing import choose as decide
-    from bench.facts.candidates import Candidates, accuracy_named
+    from bench.facts.accuracy import Accuracies
+    from bench.facts.candidates import Candidates
 
-    accuracy, patterns = accuracy_named(accuracy), [among] if isinstance(among, str) else among
-    if str(on) not in Candidates.machines() and Path(on).is_dir():
-        candidates = Candidates.measured(read_run(on), accuracy, patterns)
+    accuracies, patterns = Accuracies.called(accuracy, results), [among] if isinstance(among, str) else among
+    folder = None if str(on) in Candidates.machines() else run_called(on, results)
+    if folder is not None:
+        candidates = Candidates.measured(read_run(folder), accuracies, patterns)
     else:
-        candidates = Candidates.published(str(on), accuracy, patterns)
+        candidates = Candidates.published(str(on), accuracies, patterns)
     candidates, limits = candidates.of_batches(_budgets(budgets))
     return decide(candidates.table, limits, candidates.images), candidates
 

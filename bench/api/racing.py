@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api._objects import Network, names_of
 from bench.api._running import Done, Prepared, WarnsOfWaiting, info_of, run_name
 from bench.api.runs import open_executor, run_folder
-from bench.errors import BenchError, ConfigError, UnknownNameError
+from bench.errors import BenchError, ConfigError
 from bench.execution import Executor
 from bench.execution.catalog import catalog_for
 from bench.execution.places import places_for
@@ -30,7 +30,7 @@ from bench.plan.config import Experiment
 from bench.plan.expand import Planned, expand
 from bench.records.history import records_beside
 from bench.records.record import Record
-from bench.records.store import Run, Store, read_run
+from bench.records.store import Store
 
 if TYPE_CHECKING:
     from bench.analysis.choosing import Budget
@@ -86,7 +86,8 @@ def race(
         budgets: each of a quantity of `bench.analysis.choosing.COSTS`; the front is of the first that is measured, or
             else of the latency.
         among: names and globs of networks; none for those of the run that the accuracies are of, or else `_AMONG`.
-        accuracy: of `bench.facts.candidates.ACCURACIES`, or the folder or name of a run with trainings or evaluations.
+        accuracy: a kind that is published, such as ``top1`` or ``real``, or the name or folder of a run with trainings
+            or evaluations.
         minutes: that the race may take, counting included; the process that is under way then has ten seconds more.
         overrides: `key=value`, as with `--set`.
         name: of the run, by default made of the networks.
@@ -100,7 +101,7 @@ def race(
     Raises:
         BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
     """
-    from bench.facts.candidates import accuracy_named
+    from bench.facts.accuracy import Accuracies
     from bench.facts.entrants import Known
     from bench.report.race import check_explained, race_sentences
 
@@ -111,19 +112,15 @@ def race(
             "the batch of a race is not to be set: it is 1 for a latency, for a throughput 4 on a CPU and 64 on a GPU",
             "leave it out, or choose from a run of yours: bench choose --on RUN",
         )
-    begin, run = clock(), _run_of(accuracy, Path(results))
-    names = names_of(among) or (list(_AMONG) if run is None else Known.names_in(run))
+    begin, accuracies = clock(), Accuracies.called(accuracy, results)
+    names = names_of(among) or (list(accuracies.rows["network"].unique()) if accuracies.run else list(_AMONG))
     path = run_folder(results, name or run_name("choose", names))
     with open_executor(executor, names) as opened:
         content = {"name": path.name, "blocks": [{"task": "cost", "grid": {}}, _timed(_ONE)]}
         experiment = Experiment.parse(content, "choose").narrowed(archs=names, overrides=overrides)
         catalog = catalog_for(experiment, opened)
         cards = {card.name: card for cards in catalog.archs.values() for card in cards}
-        known = (
-            Known.published(list(cards), accuracy_named(accuracy))
-            if run is None
-            else Known.measured(list(cards), run)
-        )
+        known = Known.of(list(cards), accuracies)
         check_explained(known, explain)
         catalog = replace(catalog, archs={card.name: (card,) for card in cards.values()})
         prepared = Prepared(experiment, catalog, ())
@@ -148,27 +145,6 @@ def _block(batch: object, shape: dict[str, object]) -> dict[str, object]:
 def _timed(batch: object) -> dict[str, object]:
     processes = {"timing": _TIMING, "processes": _ALONE, "timeout_s": _JOB_S}
     return {"task": "infer", "batch_size": batch, **processes, "grid": {}}
-
-
-def _run_of(accuracy: str, results: Path) -> Run | None:
-    """Return the run that accuracies are of; None where they are published.
-
-    Raises:
-        UnknownNameError: where they are neither.
-    """
-    from bench.facts.candidates import ACCURACIES, accuracy_named
-
-    if accuracy in ACCURACIES:
-        return None
-    folder = results / accuracy if (results / accuracy).is_dir() else Path(accuracy)
-    if folder.is_dir():
-        return read_run(folder)
-    try:
-        accuracy_named(accuracy)
-    except UnknownNameError as error:
-        tip = f"{error.tip}, or name a run that has trained or evaluated them"
-        raise UnknownNameError(error.message, tip) from None
-    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class Weights:
         find: where they lie; None where they are not on this machine.
         belongs: where a library looks for them, and which file that is, in words.
         fetch: brings them there; None where they are nobody's to fetch.
+        taken: of a checkpoint with several weights, of which none was asked for, the key of those that were taken, and
+            the keys of the others.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Weights:
     find: Callable[[], Path | None] = lambda: None
     belongs: str = ""
     fetch: Callable[[], None] | None = None
+    taken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -134,11 +134,9 @@ def words_of(text: str | None) -> list[str]:
 
 def run_path(run: str, results: Path) -> Path:
     """Return the folder of a run, given by name or path; a name in the results folder comes first."""
-    named = results / run
-    try:
-        return named if named.is_dir() or not Path(run).is_dir() else Path(run)
-    except OSError:  # a name that no folder can have, as whoever reads it will say
-        return named
+    from bench.records.store import run_called
+
+    return run_called(run, results) or results / run
 
 
 def stored_run(run: str, results: Path) -> Run:

@@ -27,18 +27,18 @@ class _Interrupts:
         measures: whether it is one that measures.
         kept: the folder of the run that it measures, once it is known.
         count: how often it was interrupted.
-        answers: whether an answer of what is known by then follows the first interrupt.
+        follows: what follows the first interrupt all the same, in words; empty for nothing.
     """
 
     measures = False
     kept: Path | None = None
     count = 0
-    answers = False
+    follows = ""
 
 
 def heed() -> None:
     """Heed the signals from now on."""
-    _Interrupts.measures, _Interrupts.kept, _Interrupts.count, _Interrupts.answers = False, None, 0, False
+    _Interrupts.measures, _Interrupts.kept, _Interrupts.count, _Interrupts.follows = False, None, 0, ""
     for name in _SIGNALS:
         number = getattr(signal, name, None)
         if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
@@ -57,13 +57,13 @@ def keeping(folder: Path) -> None:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Let a command inside give its answer so far where it is interrupted, also where that was done twice."""
-    _Interrupts.answers = True
+def following(what: str) -> Iterator[None]:
+    """Let a command inside do what follows where it was interrupted, such as its answer, also where that was twice."""
+    before, _Interrupts.follows = _Interrupts.follows, what
     try:
         yield
     finally:
-        _Interrupts.answers = False
+        _Interrupts.follows = before
 
 
 def interrupted() -> bool:
@@ -75,8 +75,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a
     _Interrupts.count += 1
     if _Interrupts.count == 1:
         raise KeyboardInterrupt
-    if _Interrupts.count == 2 and _Interrupts.answers and _Interrupts.kept is not None:
-        _say(f"the answer so far follows{left()}; once more stops at once")
+    if _Interrupts.count == 2 and _Interrupts.follows and _Interrupts.kept is not None:
+        _say(f"{_Interrupts.follows} follows{left()}; once more stops at once")
     else:
         leave_at_once()
 

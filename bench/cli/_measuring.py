@@ -74,7 +74,11 @@ def write_page(run: Run, reports: Path) -> Path:
     """Write the report of a run; return its page."""
     from bench.report.write import write_report
 
-    return write_report([run], reports / run.name).index
+    try:
+        return write_report([run], reports / run.name).index
+    except KeyboardInterrupt:
+        note(f"the report was not drawn anew; bench report {run.path} draws it")
+        raise
 
 
 def finish(

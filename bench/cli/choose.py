@@ -19,10 +19,9 @@ from bench.cli._common import (
     ResultsOption,
     SetOption,
     handled,
-    run_path,
 )
 from bench.cli._complete import networks, runs
-from bench.cli._interrupts import answering
+from bench.cli._interrupts import following
 from bench.cli._streams import print_document
 
 if TYPE_CHECKING:
@@ -65,8 +64,8 @@ def choose(
         str,
         typer.Option(
             "--accuracy",
-            help="top1, top5, or top-1 on other images: real, v2, sketch, val_a, val_r; of a race also a run that has "
-            "trained or evaluated the networks.",
+            help="top1, top5, or top-1 on other images: real, v2, sketch, val_a, val_r; or a run that has trained or "
+            "evaluated the networks.",
         ),
     ] = "top1",
     explain: Annotated[
@@ -120,11 +119,9 @@ def _from_known(
 ) -> None:
     """Choose from a run, or from what is published of a machine."""
     from bench.api import choose_from
-    from bench.facts.candidates import Candidates
     from bench.report.facts import choice_document
 
-    place = on if on in Candidates.machines() or not run_path(on, results).is_dir() else run_path(on, results)
-    choice, candidates = choose_from(place, patterns, accuracy=accuracy, **budgets)
+    choice, candidates = choose_from(on, patterns, accuracy=accuracy, results=results, **budgets)
     print_document(choice_document(choice, candidates, explain), form)
 
 
@@ -154,10 +151,11 @@ def _race(
         "results": results,
         "explain": explain,
     }
-    with answering():
+    with following("the answer so far"):
         done = measure(race, budgets, patterns, quiet=quiet, report=reports is not None, **options)
         assert isinstance(done, Chosen)
         if not quiet or form is not Format.rich:
             print_document(race_document(done.raced, done.known, explain), form)
-    page = None if reports is None or not done.run.records else write_page(done.run, reports)
+        with following("the report"):
+            page = None if reports is None or not done.run.records else write_page(done.run, reports)
     finish(done, page, told=form is not Format.rich, quiet=quiet)

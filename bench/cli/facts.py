@@ -157,6 +157,6 @@ def _update(
     from bench.facts import folder
 
     target = output or folder()
-    for source in update_facts(files, target, commit=commit, date=date, url=url, licence=licence):
+    for source in update_facts(files, target, say=note, commit=commit, date=date, url=url, licence=licence):
         note(f"{source.name}: {source.rows:,} rows, {source.kind} of {source.of}")
     note(f"written: {target}")

@@ -120,7 +120,7 @@ _COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
     },
 }
 
-_TIP = "unset BENCH_FACTS for the facts that are shipped, or make some elsewhere: bench facts update FILE... -o FOLDER"
+_TIP = "unset BENCH_FACTS for the facts that are shipped, or make these anew: bench facts update FILE..."
 
 
 def _read(kind: str, of: Path | None) -> pd.DataFrame:

@@ -1,10 +1,9 @@
-"""Candidates: networks with a published accuracy, and what they cost on a machine, as published or as measured here."""
+"""Candidates: networks with an accuracy, and what they cost on a machine, as published or as measured here."""
 
 from __future__ import annotations
 
 import fnmatch
-import re
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -12,29 +11,21 @@ import pandas as pd
 from bench.analysis.choosing import Budget
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.errors import ConfigError, UnknownNameError, unknown_name
-from bench.facts import SETS, Source, accuracies, sources, speeds
+from bench.errors import ConfigError, unknown_name
+from bench.facts import Source, sources, speeds
+from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies, architecture_of
 from bench.records.machines import by_machine
 from bench.records.store import Run
 from bench.units import show
 
-# What `--accuracy` may name: a set of images, and the column.
-ACCURACIES = {
-    "top1": ("val", "top1"),
-    "top5": ("val", "top5"),
-    **{name: (name, "top1") for name in SETS if name != "val"},
-}
-_SPELLED = {name.replace("_", ""): name for name in ACCURACIES}
 FP32 = 4  # bytes of a parameter in a file
-_TIMM = "timm:"
-_TORCHVISION = "torchvision:"
 _MEASURED = {  # of a comparison
     "latency": "latency",
     "throughput": "throughput",
     "memory": "tensor_memory",
     "energy": "energy",
 }
-_IMAGENET = {"in_channels": 3, "num_classes": 1000}  # of all accuracies that are published
+_SHAPE = ["input_size", "in_channels", "num_classes"]
 _BESIDE = [f"{cost}_{what}" for cost in ("latency", "throughput") for what in ("low", "high", "flags")]
 
 
@@ -50,51 +41,61 @@ class Candidates:
         accuracy: ``top-1`` or ``top-5``.
         images: how many the accuracies are of.
         remarks: what is to be known of the numbers, in sentences.
+        origin: of the accuracies: `published`, or `measured` in a run.
     """
 
     table: pd.DataFrame
     accuracy: str
     images: int
     remarks: tuple[str, ...]
+    origin: str = "published"
 
     @classmethod
-    def published(cls, machine: str, accuracy: str, patterns: Sequence[str]) -> Candidates:
+    def published(cls, machine: str, accuracies: Accuracies, patterns: Sequence[str]) -> Candidates:
         """Return networks with what is published of their speed on a machine.
 
         Args:
             machine: such as ``rtx4090``, which stands for the newest of its sources, or the name of a source.
-            accuracy: of `ACCURACIES`.
+            accuracies: published, or of a run; speeds are published of timm's networks of a thousand classes alone.
             patterns: names or globs of networks; none for all.
 
         Raises:
+            ConfigError: where no network of the run that accuracies are of has a speed.
             UnknownNameError: for a machine that no facts are of, or where no network matches.
         """
         source = _speed_source(machine)
-        images, column = ACCURACIES[accuracy]
-        rows = _accuracies(images, column)
+        rows = accuracies.rows
+        shaped = (rows["in_channels"] == 3) & (rows["num_classes"] == 1000)
+        rows = rows[rows["architecture"].str.startswith(TIMM) & shaped]
+        rows = rows.assign(key=rows["architecture"].str.removeprefix(TIMM))
         timed = speeds()
-        timed = timed[timed["source"] == source.name].drop(columns=["source", "machine", "parameters"])
-        joined = rows.merge(timed, on=["network", "input_size"])
+        timed = timed[timed["source"] == source.name].drop(columns=["source", "machine"])
+        timed = timed.rename(columns={"network": "key", "parameters": "counted"})
+        joined = rows.merge(timed, on=["key", "input_size"])
+        joined["parameters"] = joined["parameters"].fillna(joined["counted"])
         joined["latency"] = (1 / joined["throughput"]).where(joined["batch_size"] == 1)
         joined["memory"], joined["energy"] = float("nan"), float("nan")
-        joined["network"] = _TIMM + joined["weights"]
         joined["file_size"] = FP32 * joined["parameters"]
+        if joined.empty:
+            raise _without_speeds(accuracies, source)
         table = _matching(joined, patterns)
-        remarks = (_said(source, table), _of_accuracies(images, column))
-        return cls(table, _word(column), SETS[images][0], remarks)
+        untimed = _untimed(accuracies, joined, f"no speed of theirs is published of {source.of}")
+        return cls._of(table, accuracies, (_said(source, table), untimed))
 
     @classmethod
-    def measured(cls, run: Run, accuracy: str, patterns: Sequence[str]) -> Candidates:
-        """Return the networks of a run that have a published accuracy for images and classes as they were timed.
+    def measured(cls, run: Run, accuracies: Accuracies, patterns: Sequence[str]) -> Candidates:
+        """Return the networks of a run that have an accuracy for images and classes as they were timed.
+
+        A network that was timed with other weights is the same one, unless it was timed with these as well.
 
         Args:
             run: a run with times.
-            accuracy: of `ACCURACIES`.
+            accuracies: published, or of a run.
             patterns: names or globs of networks; none for all.
 
         Raises:
             ConfigError: for a run of several machines, as a choice is for one; without times; or of networks without an
-                accuracy that is published for such images.
+                accuracy for such images.
             UnknownNameError: where no network matches.
         """
         if len(machines := by_machine(run)) > 1:
@@ -104,32 +105,35 @@ class Candidates:
             )
         if not any(r.job.task == "infer" and r.status == "ok" for r in run.records):
             raise _without_times(run)
-        images, column = ACCURACIES[accuracy]
         timed = compare_table(to_frame([run]))
         timed = timed[timed["latency"].notna() | timed["throughput"].notna()]
         costs = timed.rename(columns={name: cost for cost, name in _MEASURED.items()})
-        costs = costs[["network", "label", *_IMAGENET, "input_size", *_MEASURED, *_BESIDE, "macs"]]
-        costs = costs.astype({"input_size": "int32"})
-        costs["key"] = costs["network"].map(_without_tag)
-        rows = _accuracies(images, column)
-        rows["key"] = rows["network"].where(rows["network"].str.contains(":"), _TIMM + rows["network"])
-        rows = rows.assign(**_IMAGENET).drop(columns="network")
-        joined = costs.merge(rows, on=["key", "input_size", *_IMAGENET]).drop(columns=list(_IMAGENET))
-        several = costs["network"].duplicated(keep=False).any()
-        weights = joined["weights"].where(joined["weights"].str.contains(":"), _TIMM + joined["weights"])
-        joined["network"] = weights + (" (" + joined["label"] + ")" if several else "")
-        joined["file_size"] = FP32 * joined["parameters"]
-        without = sorted(set(costs["key"]) - set(joined["key"]))
+        costs = costs[["network", "label", *_SHAPE, *_MEASURED, *_BESIDE, "macs", "parameters"]]
+        costs[_SHAPE] = costs[_SHAPE].fillna(0).astype("int32")
+        costs = costs.rename(columns={"network": "timed", "parameters": "counted"})
+        costs["architecture"] = costs["timed"].map(architecture_of)
+        rows = accuracies.rows
+        joined = costs.merge(rows, on=["architecture", *_SHAPE])
+        both = joined["timed"].isin(rows["network"]) & joined["network"].isin(costs["timed"])
+        joined = joined[~both | (joined["timed"] == joined["network"])]
         if joined.empty:
-            raise _without_accuracies(run, without, set(rows["key"]))
-        missing = (
-            f"Left out, as no accuracy of theirs is published for such images and classes: {', '.join(without)}."
-            if without
-            else ""
-        )
+            raise _nothing_in_both(run, accuracies, costs)
+        joined["parameters"] = joined["parameters"].fillna(joined["counted"])
+        joined["file_size"] = FP32 * joined["parameters"]
+        without = sorted(set(costs["architecture"]) - set(joined["architecture"]))
+        untimed = _untimed(accuracies, joined, f"run {run.name} has not timed them so")
+        several = joined.duplicated(["network", "input_size"], keep=False)
+        joined.loc[several, "network"] += " (" + joined["label"] + ")"
         own = f"Speeds are measured: run {run.name}, with their 95 % intervals over processes."
-        remarks = tuple(filter(None, (own, missing, _of_accuracies(images, column))))
-        return cls(_matching(joined, patterns), _word(column), SETS[images][0], remarks)
+        left_out = _left_out(
+            f"no accuracy of theirs is {accuracies.origin} for such images and classes", without
+        )
+        return cls._of(_matching(joined, patterns), accuracies, (own, left_out, untimed))
+
+    @classmethod
+    def _of(cls, table: pd.DataFrame, accuracies: Accuracies, remarks: Sequence[str]) -> Candidates:
+        said = tuple(filter(None, (*remarks, accuracies.remark)))
+        return cls(table, accuracies.word, accuracies.images, said, accuracies.origin)
 
     def of_batches(self, budgets: Sequence[Budget]) -> tuple[Candidates, list[Budget]]:
         """Return the same and budgets: where no latency is known, one of it as one of throughput, which is told."""
@@ -150,21 +154,6 @@ class Candidates:
         """Return the machines whose speeds are published, and the names of those sources."""
         of_speeds = [source for source in sources() if source.kind == "speed"]
         return sorted({s.of for s in of_speeds}) + sorted(s.name for s in of_speeds)
-
-
-def accuracy_named(text: str) -> str:
-    """Return which of `ACCURACIES` is meant, however it is written: ``Top-5``, ``ReaL``, ``ImageNet-V2``.
-
-    Raises:
-        UnknownNameError: if none is.
-    """
-    key = re.sub(r"\W|_", "", text.lower()).removeprefix("imagenet")
-    if key in _SPELLED:
-        return _SPELLED[key]
-    if (clean := f"val_{key}") in ACCURACIES:
-        tip = f"{clean} is of its 200 classes, but of images of the validation set, which are easier"
-        raise UnknownNameError(f"no accuracy on ImageNet-{key.upper()} is published here", tip)
-    raise unknown_name("accuracy", text, ACCURACIES, f"there are {', '.join(ACCURACIES)}")
 
 
 def _without_times(run: Run) -> ConfigError:
@@ -211,41 +200,64 @@ def _said(source: Source, table: pd.DataFrame) -> str:
     )
 
 
-def _without_accuracies(run: Run, networks: Sequence[str], published: Container[str]) -> ConfigError:
-    """Return the error of a run of whose networks, as they were timed, no accuracy is published."""
-    message = (
-        f"no network of run {run.name} has weights whose accuracy is published for images and classes as it was timed: "
-        f"{', '.join(networks)}"
-    )
-    theirs = [other for name in networks if (other := _TORCHVISION + name) in published]
+def _untimed(accuracies: Accuracies, joined: pd.DataFrame, reason: str) -> str:
+    """Return which networks of a run of accuracies have no time; of published ones that goes without saying."""
+    rows = accuracies.rows
+    missing = rows.loc[~rows["network"].isin(joined["network"]), "network"] if accuracies.run else ()
+    return _left_out(reason, sorted(missing))
+
+
+def _left_out(reason: str, networks: Sequence[str]) -> str:
+    return f"Left out, as {reason}: {', '.join(networks)}." if networks else ""
+
+
+def _nothing_in_both(run: Run, accuracies: Accuracies, costs: pd.DataFrame) -> ConfigError:
+    """Return the error of a run of whose networks, as they were timed, no accuracy is known."""
+    own = accuracies.rows.rename(columns={"network": "timed"})
+    if accuracies.run:
+        return ConfigError(
+            f"no network is in both runs with the same images and classes: run {run.name} has timed {_shaped(costs)}; "
+            f"run {accuracies.run} has measured accuracies of {_shaped(own)}",
+            f"race here, which times those: bench choose --accuracy {accuracies.run}",
+        )
+    networks = sorted(set(costs["architecture"]))
+    theirs = [other for name in networks if (other := TORCHVISION + name) in set(own["architecture"])]
     tip = (
         f"time those that have: {', '.join(theirs[:3])} ..."
         if theirs
         else "time them at the sizes of their weights"
     )
     return ConfigError(
-        message,
-        f"{tip}; or, where this run has trained or evaluated them: bench choose --accuracy {run.name}",
+        f"no network of run {run.name} has weights whose accuracy is published for images and classes as it was timed: "
+        f"{', '.join(networks)}",
+        f"{tip}; or, where a run has trained or evaluated them, choose by it: --accuracy RUN",
     )
 
 
-def _without_tag(network: str) -> str:
-    """Return ``timm:resnet50`` of ``timm:resnet50.a1_in1k``: one architecture, with other weights."""
-    return network.partition(".")[0] if network.startswith(_TIMM) else network
+_NAMED = 5  # networks, in a message
 
 
-def _accuracies(images: str, column: str) -> pd.DataFrame:
-    rows = accuracies()
-    rows = rows[rows["set"] == images]
-    return rows[["weights", "network", "input_size", "parameters"]].assign(accuracy=rows[column])
+def _shaped(rows: pd.DataFrame) -> str:
+    """Return names and shapes of networks: ``lenet5 (32 px, 1 channel, 10 classes)``; of many how many more."""
+    told = list(
+        dict.fromkeys(
+            f"{name} ({size} px, {channels} channel{'s' * (channels != 1)}, {classes:,} classes)"
+            for name, size, channels, classes in rows[["timed", *_SHAPE]].itertuples(index=False)
+        )
+    )
+    more = len(told) - _NAMED
+    return ", ".join(told[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _word(column: str) -> str:
-    return f"top-{column[-1]}"
-
-
-def _of_accuracies(images: str, column: str) -> str:
-    return f"Accuracies are published, {_word(column)}: {SETS[images][1]}; {SETS[images][0]:,} images."
+def _without_speeds(accuracies: Accuracies, source: Source) -> ConfigError:
+    """Return the error of accuracies of which no network has a published speed."""
+    whose = f"run {accuracies.run}" if accuracies.run else "the facts"
+    names = ", ".join(accuracies.rows["network"].iloc[:_NAMED])
+    return ConfigError(
+        f"no speed on {source.of} is published of the networks of {whose}: {names}",
+        "speeds are of timm's networks for a thousand classes; time others, bench run NETWORK... --task infer, and "
+        "choose --on that run",
+    )
 
 
 def _matching(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
@@ -256,7 +268,7 @@ def _matching(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
     for pattern in patterns:
         named = called(names, pattern)
         if not any(named):
-            raise unknown_name("network", pattern, names, "it has no published accuracy, or no cost there")
+            raise unknown_name("network", pattern, names, "it has no accuracy, or no cost there")
         chosen = [*map(any, zip(chosen, named, strict=True))]
     return table[chosen].reset_index(drop=True)
 
@@ -267,11 +279,11 @@ def called(names: Collection[str], pattern: str) -> list[bool]:
     So `resnet50`, `timm:resnet50` and `resnet50.*` all mean ``timm:resnet50.a1_in1k``; where timm has none called so,
     `resnet50` means ``torchvision:resnet50.IMAGENET1K_V2``.
     """
-    of_timm = [_is_called(name, pattern, _TIMM) for name in names]
-    return of_timm if any(of_timm) else [_is_called(name, pattern, _TORCHVISION) for name in names]
+    of_timm = [_is_called(name, pattern, TIMM) for name in names]
+    return of_timm if any(of_timm) else [_is_called(name, pattern, TORCHVISION) for name in names]
 
 
 def _is_called(name: str, pattern: str, prefix: str) -> bool:
     bare, asked = name.removeprefix(prefix), pattern.removeprefix(prefix)
-    ways = (bare, bare.partition(".")[0]) if name.startswith((_TIMM, _TORCHVISION)) else (bare,)
+    ways = (bare, bare.partition(".")[0]) if name.startswith((TIMM, TORCHVISION)) else (bare,)
     return name == pattern or any(fnmatch.fnmatchcase(way, asked) for way in ways)

@@ -6,15 +6,17 @@ A file is told by its name, as that project names them: ``results-imagenet.csv``
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
 import re
+import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from datetime import date as day
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -57,6 +59,7 @@ def update(
     url: str | None = None,
     licence: str | None = None,
     torchvision: Callable[[], tuple[str, Sequence[Mapping[str, object]]]] | None = None,
+    say: Callable[[str], object] = warnings.warn,
 ) -> list[Source]:
     """Read files into the facts of a folder, and return what was read.
 
@@ -70,6 +73,7 @@ def update(
         url: of whose files they are, where they are not pytorch-image-models' own.
         licence: of such files, as an SPDX identifier; None where it is not told.
         torchvision: gives its version and its weights, see `bench.archs.published`.
+        say: is told of facts in the folder that were damaged.
 
     Raises:
         BenchError: for a file that is none of those, cannot be read, lacks a column or has the name of another one, and
@@ -88,15 +92,12 @@ def update(
         raise BenchError(
             f"several files are called {twice[0]}.csv", "of one name the facts keep one source: give one"
         )
-    base = output if (output / SOURCES).is_file() else SHIPPED
-    known = sources(base) if (base / SOURCES).is_file() else []
+    known, stored = _stored(output, set(new), say)
     tables = {}
-    for kind, stored in (("accuracy", accuracies), ("speed", speeds)):
-        parts = [table for source, table in read if source.kind == kind]
-        if known:
-            before = stored(base)
-            parts.insert(0, before[~before["source"].isin(new)])
-        tables[kind] = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    for kind, before in stored.items():
+        parts = [before[~before["source"].isin(new)]] if len(before) else []
+        parts += [table for source, table in read if source.kind == kind]
+        tables[kind] = pd.concat(parts, ignore_index=True) if parts else before
     kept = [source for source in known if source.name not in new]
     _write(
         output,
@@ -104,6 +105,48 @@ def update(
         tables,
     )
     return [source for source, _ in read]
+
+
+def _stored(
+    output: Path, new: Container[str], say: Callable[[str], object]
+) -> tuple[list[Source], dict[str, pd.DataFrame]]:
+    """Return the sources and the tables of a folder, and what is shipped for what it lacks.
+
+    Facts that are damaged are made anew from those that are shipped, which `say` is told, with the sources that are
+    lost by that; what is no file, or not to be read by this user, is left as it is.
+
+    Raises:
+        BenchError: for what is left as it is, and for damage in what is shipped.
+    """
+    import pandas as pd
+
+    if not (SHIPPED / SOURCES).is_file() and not (output / SOURCES).is_file():
+        return [], {"accuracy": pd.DataFrame(), "speed": pd.DataFrame()}
+    own, known, tables = _or_shipped(sources, output, say), [], {}
+    for kind, read in (("accuracy", accuracies), ("speed", speeds)):
+        base, tables[kind] = _or_shipped(read, output if own[0] == output else SHIPPED, say)
+        known += [source for source in (own[1] if base == own[0] else sources(base)) if source.kind == kind]
+    names = {source.name for source in known}
+    if lost := [source.name for source in own[1] if source.name not in names and source.name not in new]:
+        say(f"lost with it, and to be given again: {', '.join(lost)}")
+    return known, tables
+
+
+_T = TypeVar("_T")
+
+
+def _or_shipped(read: Callable[[Path], _T], output: Path, say: Callable[[str], object]) -> tuple[Path, _T]:
+    """Return what is read of a folder, and which one: what is shipped, where it has none, or what is damaged there."""
+    if output == SHIPPED or not (output / SOURCES).is_file():
+        return SHIPPED, read(SHIPPED)
+    try:
+        return output, read(output)
+    except BenchError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in (None, errno.ENOENT):
+            raise
+        say(f"{error.message}: made anew from what is shipped")
+        return SHIPPED, read(SHIPPED)
 
 
 def _check_date(text: str | None) -> None:

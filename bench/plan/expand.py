@@ -305,7 +305,7 @@ def _plan(
         timeout_s=keys.timeout_s,
         images=outline.images,
         processes=None if processes is None or processes.alone else processes,
-        note=outline.note or own or "",
+        note="; ".join(filter(None, (outline.note, own))),
     )
     if match := _skipped(experiment, block, keys):
         return replace(planned, status="skipped", reason=f"the experiment skips {dict(match)}")

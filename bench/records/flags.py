@@ -37,6 +37,8 @@ FLAGS: dict[str, str] = {
     "assumed_transform": "nothing declares how images are brought to this network: the usual size, crop and "
     "normalisation of ImageNet were taken; the detail has them",
     "assumed_classes": "which output means which class is taken by their order alone; the detail says why",
+    "several_weights": "the checkpoint holds several sets of weights, such as plain and averaged ones (EMA): the "
+    "detail has which were taken, and weights='FILE#KEY' takes others",
     "answers_vary": "asked twice about the same images, the network said something else, as one does whose dropout is "
     "left on, or that changes images at random, or draws its answer: the accuracy is one draw of many; the detail has "
     "how many answers were others",
@@ -92,7 +94,7 @@ FLAGS: dict[str, str] = {
 _TOLD = frozenset(
     {
         *("beyond_image", "conditions_reset", "training_form", "power_capped", "not_compared"),
-        *("at_limit", "at_index_limit", "unobserved", "missed", "images_left_out"),
+        *("at_limit", "at_index_limit", "unobserved", "missed", "images_left_out", "several_weights"),
     }
 )
 """What is told of a number and is no doubt about it."""

@@ -72,6 +72,14 @@ class Run:
 
 
 @uncollected()
+def run_called(text: str | Path, results: Path | str) -> Path | None:
+    """Return the folder of a run, given by name or path; a name in the results folder comes first. None without one."""
+    try:
+        return next((place for place in (Path(results) / text, Path(text)) if place.is_dir()), None)
+    except OSError:  # a name that no folder can have
+        return None
+
+
 def read_run(path: Path | str) -> Run:
     """Read a run; lines that are not sound are set aside with their number and reason, the rest still read.
 

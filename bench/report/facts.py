@@ -145,7 +145,7 @@ def _table(choice: Choice, candidates: Candidates) -> View:
     fields: Fields[Row] = [
         (Head("Network"), lambda row: str(row["network"])),
         (
-            Head(f"{candidates.accuracy.capitalize()}, published", "%", numeric=True, keep=2),
+            Head(f"{candidates.accuracy.capitalize()}, {candidates.origin}", "%", numeric=True, keep=2),
             lambda row: f"{100 * row['accuracy']:.1f}",
         ),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
@@ -171,6 +171,6 @@ def _explained(choice: Choice, patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         rows = [*itertools.compress(range(len(names)), called(names, pattern))]
         if not rows:
-            raise unknown_name("candidate", pattern, names, "it has no published accuracy, or no cost there")
+            raise unknown_name("candidate", pattern, names, "it has no accuracy, or no cost there")
         lines += [f"{names[row]} at {sizes[row]} px: {choice.dismissal(row) or 'chosen'}" for row in rows]
     return lines

@@ -91,6 +91,7 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         **_told(images, transform, declared, source, classes),
         "batch": network.batch,
         **_of_training(told),
+        **_of_checkpoint(arch),
         **stored,
     }
     if network.flags:
@@ -529,6 +530,12 @@ def _of_training(told: JsonObject) -> dict[str, object]:
     return {"trained_top1": {"top1": told["top1"], "images": told["images"], **trained}}
 
 
+def _of_checkpoint(arch: Arch) -> dict[str, object]:
+    """Return which weights of a checkpoint with several were taken, where none was asked for."""
+    taken, *others = (arch.weights and arch.weights.taken) or ("",)
+    return {"weights_taken": taken, "weights_left": others} if others else {}
+
+
 def _scores(
     progress: _Progress, images: EvaluationSet, detail: dict[str, object], doubts: tuple[str, ...]
 ) -> Iterator[Measurement]:
@@ -559,6 +566,7 @@ def _flags(progress: _Progress, detail: dict[str, object]) -> tuple[str, ...]:
     flags = {
         "assumed_transform": detail["transform_source"] == ASSUMED,
         "assumed_classes": "classes_doubt" in detail,
+        "several_weights": "weights_left" in detail,
         "images_left_out": bool(progress.left_out),
         "not_finite": bool(np.isnan(progress.confidence[progress.seen]).any()),
     }

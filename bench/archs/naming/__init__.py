@@ -27,7 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.archs import Arch
-from bench.archs.naming._ways import ENDINGS, WAYS, NetworkName, Way
+from bench.archs.naming._ways import WAYS, NetworkName, Way, is_file_of_weights
 from bench.errors import BenchError, UnknownNameError, error_at, nearest
 from bench.plan.card import ArchCard
 from bench.registry import natural
@@ -66,12 +66,11 @@ def _ours(name: NetworkName, way: Way) -> dict[str, object]:
     if not written:
         return {}
     parameters = way.parameters(name)
-    theirs = {*parameters.names, *(["weights"] if parameters.any_keyword and not _is_file(written) else [])}
+    theirs = {
+        *parameters.names,
+        *(["weights"] if parameters.any_keyword and not is_file_of_weights(written.get("weights")) else []),
+    }
     return {key: value for key, value in written.items() if key not in theirs}
-
-
-def _is_file(arguments: dict[str, object]) -> bool:
-    return str(arguments.get("weights")).endswith(ENDINGS)
 
 
 def _checked(text: str) -> NetworkName:

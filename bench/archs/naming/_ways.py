@@ -10,8 +10,7 @@ from bench.archs import Arch
 from bench.archs._arguments import Parameters
 from bench.registry import Registry
 
-ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
-"""Of files of weights."""
+_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
@@ -80,3 +79,8 @@ class Way:
 
 
 WAYS: Registry[Way] = Registry("way in", "bench.archs.naming")
+
+
+def is_file_of_weights(asked: object) -> bool:
+    """Return whether weights are asked for by a path, and not by a name of a library's; ``net.pt#ema`` is a path."""
+    return str(asked).partition("#")[0].endswith(_ENDINGS)

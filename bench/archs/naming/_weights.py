@@ -7,9 +7,10 @@ Those that a training of bench has kept say how its test images were looked at, 
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from bench.archs import Arch, Weights
 from bench.archs.naming._digests import digest, together
-from bench.archs.naming._paths import existing, is_script
+from bench.archs.naming._paths import existing, is_script, users_path
 from bench.archs.safetensors import read_safetensors, read_told
 from bench.errors import InvalidModelError, lacks_memory, reason
 from bench.io import JsonObject
@@ -29,6 +30,8 @@ _PLAIN = ("state_dict", "model_state_dict", "model_state", "model", "net")
 _AVERAGED = ("state_dict_ema", "ema_state_dict", "model_ema", "ema")
 _ENVELOPES = (*_PLAIN, *_AVERAGED)  # under which checkpoints keep it
 _PREFIX, _COMPILED = "module.", "_orig_mod."  # of what DataParallel, and torch.compile, wrap
+_COUNT = "n_averaged"  # of torch's AveragedModel, beside the averaged weights
+_KEY = "#"  # behind the path of a checkpoint, before the key of what is to be taken of it
 _ZIP = b"PK"  # how files of torch.save begin, since torch 1.6
 _SHOWN = 3  # keys that a message names
 
@@ -42,20 +45,22 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
     """
     if not isinstance(asked, str):
         raise InvalidModelError(f"{name}: weights are the path of a file, not {asked!r}", "weights='net.pt'")
-    file = existing(asked, "file of weights", "weights come of files: torch.save(net.state_dict(), FILE)")
-    card = arch.card
+    path, key = _with_key(asked)
+    file = existing(path, "file of weights", "weights come of files: torch.save(net.state_dict(), FILE)")
+    card, taken = arch.card, _taken(file, key)
     first = card.name.partition("(")[0].rpartition(":")[0] or card.name
     own = card.sources or ({first: card.source_sha256} if card.source_sha256 else {})
-    sources = {**own, asked: digest(file) or ""}
+    sources = {**own, path: digest(file) or ""}
 
     def build(*, num_classes: int | None, **values: int) -> nn.Module:
         model = arch.builder(num_classes=num_classes, **values)
-        load(model, read(file), file, name)
+        load(model, read(file, key), file, name)
         return model
 
     def describe(shape: Mapping[str, int | None], used: Mapping[str, int | None]) -> list[str]:
         return [*(arch.describe(shape, used) if arch.describe else ()), f"weights: {asked}"]
 
+    notes = [card.note, taken.note(path) if taken else None]
     told = _told(file)
     shape = {key: told["job"][key] for key in ("input_size", "in_channels", "num_classes")} if told else {}
     card = replace(
@@ -67,6 +72,7 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
         source_sha256=together(sources),
         any_outputs=card.any_outputs and not told,
         **shape,
+        note="; ".join(filter(None, notes)) or None,
     )
     weights = Weights(
         name=asked,
@@ -75,8 +81,39 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
         source=f"the training that {asked} is of" if told else "",
         training=told or None,
         find=lambda: file,
+        taken=() if taken is None else (taken.key, *taken.others),
     )
     return Arch(card, build, describe, weights)
+
+
+def _with_key(asked: str) -> tuple[str, str]:
+    """Return the path of ``net.pt#ema``, and the key of what is to be taken of that checkpoint; empty for neither."""
+    path, _, key = asked.rpartition(_KEY)
+    return (path, key) if path and not users_path(asked).is_file() else (asked, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Which weights of a checkpoint with several were taken, by their keys in it."""
+
+    key: str
+    others: Sequence[str]
+
+    def note(self, path: str) -> str:
+        """Return that in words, and how to take others."""
+        others, other = ", ".join(self.others), f"{path}{_KEY}{self.others[0]}"
+        return f"{path} holds weights as {self.key}, which are taken, and as {others}: {other} takes those"
+
+
+def _taken(file: Path, key: str) -> _Taken | None:
+    """Return which weights of a checkpoint are taken where it holds several and none is asked for; else None."""
+    if key or file.suffix == ".safetensors":
+        return None
+    try:
+        _, own, others = _opened(_of_torch(file, mapped=True), file)
+    except Exception:  # whoever loads it says so
+        return None
+    return _Taken(own, others) if others else None
 
 
 class _Job(msgspec.Struct):
@@ -151,7 +188,7 @@ class StateDict(OrderedDict[str, Tensor]):
 
 def _like(weights: StateDict, own: Mapping[str, object]) -> StateDict:
     """Return the weights without what wrappers put into keys, where the network's own keys have none of it."""
-    keys = {key: key for key in weights}
+    keys = {key: key for key in weights if key != _COUNT or key in own}
     if not any(_COMPILED in key for key in own):
         keys = {key: short.replace(_COMPILED, "") for key, short in keys.items()}
     while _all_begin(keys.values()) and not _all_begin(own):
@@ -212,8 +249,8 @@ def _classes_tip(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], other
 # --- files ---
 
 
-def read(file: Path) -> StateDict:
-    """Return the tensors of a file of weights, by their keys.
+def read(file: Path, key: str = "") -> StateDict:
+    """Return the tensors of a file of weights, by their keys; of a checkpoint with several those under one key of it.
 
     Raises:
         InvalidModelError: if it cannot be read, or has none.
@@ -227,8 +264,7 @@ def read(file: Path) -> StateDict:
             raise
         message = f"{file} cannot be read as weights: {_fault(file, error)}"
         raise InvalidModelError(message, "save them with torch.save(net.state_dict(), FILE)") from error
-    while isinstance(content, Mapping) and (inner := [content[k] for k in _ENVELOPES if _holds(content, k)]):
-        content = inner[0]
+    content, _, _ = _opened(content, file, key)
     items = content.items() if isinstance(content, Mapping) else ()
     tensors = StateDict((key, value) for key, value in items if isinstance(value, Tensor))
     tensors.versions = getattr(content, "_metadata", None)
@@ -252,17 +288,48 @@ def _fault(file: Path, error: Exception) -> str:
     return "torch.save has not written it, or not all of it"
 
 
-def _holds(content: Mapping[object, object], key: str) -> bool:
-    return isinstance(content.get(key), Mapping)
+def _opened(content: object, file: Path, wanted: str = "") -> tuple[object, str, list[str]]:
+    """Return what a checkpoint keeps of weights under a key, that key, and those of other weights in it.
+
+    Without a wanted key the first of `_ENVELOPES`, plain ones before averaged ones.
+
+    Raises:
+        InvalidModelError: if there is nothing under the wanted one.
+    """
+    key, others, passed = "", list[str](), list[str]()
+    while isinstance(content, Mapping) and (keys := _inner(content, wanted)):
+        passed += keys[:1]
+        if beside := [other for other in keys[1:] if _has_tensors(content[other])]:
+            key, others = keys[0], [*others, *beside]
+        content = content[keys[0]]
+    if wanted and wanted not in passed:
+        there = [*passed, *others]
+        tip = f"it has {', '.join(there)}" if there else f"leave {_KEY}{wanted} out"
+        raise InvalidModelError(f"{file} holds no weights as {wanted}", tip)
+    return content, key, others
 
 
-def _of_torch(file: Path) -> object:
+def _inner(content: Mapping[Any, Any], wanted: str) -> list[str]:
+    """Return under which keys there may be weights, the one to take first."""
+    own = [wanted] if wanted else []
+    return [key for key in dict.fromkeys((*own, *_ENVELOPES)) if isinstance(content.get(key), Mapping)]
+
+
+def _has_tensors(content: Mapping[Any, Any]) -> bool:
+    """Return whether there are tensors in a part of a checkpoint, or in what that keeps under one of the usual keys."""
+    inner = [content[key] for key in _inner(content, "")]
+    return any(isinstance(value, Tensor) for value in content.values()) or any(map(_has_tensors, inner))
+
+
+def _of_torch(file: Path, *, mapped: bool = False) -> object:
+    """Return what torch has saved; `mapped` leaves tensors on the disk, where the file's form allows it."""
     if file.suffix == ".pt2" or is_script(file):
         kind = "an exported program" if file.suffix == ".pt2" else "TorchScript"
         message = f"{file} is {kind}, and no weights alone"
         raise InvalidModelError(message, f"it is a network: name it, {file}")
     try:
-        content: object = torch.load(file, map_location="cpu", weights_only=True)
+        mapped = mapped and zipfile.is_zipfile(file)
+        content: object = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):  # nothing that it would import: it is torn, or no pickle
             raise

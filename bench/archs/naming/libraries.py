@@ -12,7 +12,7 @@ from functools import partial
 
 from bench.archs import ARCHS, Arch, _timm, _torchvision, pattern
 from bench.archs._arguments import Parameters, with_arguments
-from bench.archs.naming._ways import ENDINGS, WAYS, NetworkName, Way
+from bench.archs.naming._ways import WAYS, NetworkName, Way, is_file_of_weights
 from bench.errors import unknown_name
 
 
@@ -33,7 +33,7 @@ def _in_torchvision(name: NetworkName) -> NetworkName:
 def _library_weights(name: NetworkName) -> Parameters:
     """Return `weights` as an argument of a library's own, where it is no file of the user's."""
     asked = name.arguments.get("weights")
-    return Parameters(("weights",) if isinstance(asked, str) and not asked.endswith(ENDINGS) else ())
+    return Parameters(("weights",) if isinstance(asked, str) and not is_file_of_weights(asked) else ())
 
 
 def _of_torchvision(name: NetworkName) -> Arch:

@@ -339,6 +339,13 @@ def evaluate(
     return evaluated(path, "net", said, one.labels, classes=CLASSES, transform=given, detail=detail)
 
 
+def _assumed(record: Record) -> Record:
+    """Return an evaluation of a network that declares no transform, and of which nothing is published."""
+    top1, *rest = record.measurements
+    detail = {key: value for key, value in top1.detail.items() if key != "trained_top1"}
+    return record.changed(measurements=(top1.changed(detail=detail, flags=("assumed_transform",)), *rest))
+
+
 def with_tries(path: Path, base: Record, order: Sequence[int] = range(CLASSES)) -> Reproduction:
     """Evaluate all that is to be tried of an evaluation, and return the verdict."""
     every = read(path, base)
@@ -368,6 +375,22 @@ class TestPlanted:
         assert f"Explained by {cause} (" in one.sentence
         assert one.sentence.count(" % (") == 3  # of the evaluation, the training, and its nearest try alone
         assert {t.cause for t in one.tries} == {*_CAUSES}  # all are tried and told
+
+    @pytest.mark.parametrize("cause", [*PLANTED, ""])
+    def test_suits_better_where_the_transform_is_assumed_and_nothing_published(
+        self, tmp_path: Path, cause: str
+    ) -> None:
+        base = _assumed(evaluate(tmp_path, PLANTED.get(cause)))
+        assert Reproduction.to_try(read(tmp_path, base)) == []  # unless it is asked for
+        given = base.job.settings.given["transform"]
+        wanted = Reproduction.to_try(read(tmp_path, base), assumed=True)
+        tries = [_assumed(evaluate(tmp_path, {**RIGHT, **given, **v.changes})) for _, v in wanted]
+        (one,) = Reproduction.of_each(read(tmp_path, base, *tries))
+        assert (one.word, one.causes) == ("nothing published", ())
+        assert {t.cause for t in one.tries} == {*PLANTED}
+        assert not any(t.reaches for t in one.tries)
+        assert f"assumed; of {len(tries)} tries with one thing changed " in one.sentence
+        assert (f"the most: {cause}, " if cause else "none suits it better for certain") in one.remark
 
     def test_the_order_of_labels_is_named(self, tmp_path: Path) -> None:
         order = [3, 1, 2, 0, 7, 5, 4, 6]

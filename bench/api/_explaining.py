@@ -19,13 +19,16 @@ def explained(
     executor: Executor,
     observer: Observer | None,
     argv: Sequence[str] | None,
+    *,
+    assumed: bool = False,
 ) -> Done:
     """Return a run of evaluations together with all that is to be tried of those that are not as published.
 
-    Where all are, or the run was cancelled, it is the run as it was. `prepare` plans it anew. Tries that a network does
-    not take are stored and reported, and not told here.
+    Where it is `assumed`, also of those whose transform is, and of which nothing is published. Where there are none, or
+    the run was cancelled, it is the run as it was. `prepare` plans it anew. Tries that a network does not take are
+    stored and reported, and not told here.
     """
-    changes = {} if done.summary.cancelled else _changes(done)
+    changes = {} if done.summary.cancelled else _changes(done, assumed=assumed)
     if not changes:
         return done
     prepared = prepare()
@@ -41,14 +44,15 @@ def _without_impossible(done: Done, tries: Sequence[Planned]) -> Done:
     return Done(done.path, replace(done.summary, records=records))
 
 
-def _changes(done: Done) -> Mapping[str, list[JsonObject]]:
+def _changes(done: Done, *, assumed: bool) -> Mapping[str, list[JsonObject]]:
     """Return by the id of a job what is to be changed of its transform, one change at a time."""
     from bench.analysis.evaluations import Evaluations
     from bench.analysis.frame import to_frame
     from bench.facts.reproduction import Reproduction
 
     changes: defaultdict[str, list[JsonObject]] = defaultdict(list)
-    for one, variation in Reproduction.to_try(Evaluations.of(to_frame([done.invocation]))):
+    every = Evaluations.of(to_frame([done.invocation]))
+    for one, variation in Reproduction.to_try(every, assumed=assumed):
         changes[one.job].append(variation.changes)
     return changes
 

@@ -49,11 +49,11 @@ _DataOption = Annotated[
     ),
 ]
 _ExplainOption = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--explain/--no-explain",
         help="Where an accuracy is not the published one, try size, crop, interpolation, normalisation and order "
-        "of colours, each in an evaluation of its own.",
+        "of colours, each in an evaluation of its own. Asked for, also where a network declares no transform.",
     ),
 ]
 
@@ -88,7 +88,7 @@ def evaluate(
     download: Annotated[
         bool, typer.Option("--download", help="Fetch the weights that are not on this machine.")
     ] = False,
-    explain: _ExplainOption = True,
+    explain: _ExplainOption = None,
     show: Annotated[
         Path | None,
         typer.Option("--show", metavar="FILE.png", help="Draw the images as the networks get them."),

@@ -139,7 +139,8 @@ def _by_ids(classes: Sequence[str], vocabulary: Vocabulary, folder: Path | None)
     first = (unknown or classes)[0]
     some = f"{len(unknown)} of {len(classes)} WordNet ids" if unknown else f"{len(classes)} WordNet ids"
     message = f"{some}, such as {first}, are not known among {count} outputs"
-    raise UnsupportedError(message, _LIST_TIP if count >= len(classes) else _more_tip(len(classes), count))
+    tip = _LIST_TIP if count >= _imagenet.COUNT else _more_tip(len(classes), count)
+    raise UnsupportedError(message, tip)
 
 
 def _lists_of_ids(vocabulary: Vocabulary, folder: Path | None) -> list[tuple[Mapping[str, int], str]]:
@@ -262,4 +263,4 @@ def _by_order(classes: Sequence[str], count: int) -> ClassMap:
 def _more_tip(classes: int, count: int) -> str:
     if classes > count:
         return "take the folders away that the network has no output for"
-    return "call the folders by the numbers of the outputs, so that it is known which are there"
+    return "call the folders by the numbers of the outputs, or say their names in the network: self.classes = [...]"

@@ -33,6 +33,7 @@ from bench.units import percent
 _Verdict = Literal["reproduced", "compatible", "not reproduced", "not comparable", "nothing published"]
 
 _IMAGENET = 1000
+_ASSUMED = "assumed_transform"  # a flag
 _TESTED = ("test", "val")  # splits that are the images which a training was tested on
 _OF_ALL = {1000: ("val", "v2", "sketch")}  # sets that have images of all classes, by the count of classes
 _SEVERAL = " and "  # between the causes of a try that changes several
@@ -154,16 +155,23 @@ class Reproduction:
         ]
 
     @classmethod
-    def to_try(cls, every: Evaluations) -> list[tuple[Evaluation, Variation]]:
-        """Return what is to be tried of the evaluations whose published accuracy is not reproduced."""
+    def to_try(cls, every: Evaluations, *, assumed: bool = False) -> list[tuple[Evaluation, Variation]]:
+        """Return what is to be tried of the evaluations whose published accuracy is not reproduced.
+
+        Where it is `assumed`, also of those whose transform is, and of which nothing is published.
+        """
         wanted = []
         for one in cls.of_each(every):
-            if one.word != "not reproduced" or one.published is None:
-                continue
             base = one.evaluation
+            if one.word == "not reproduced" and one.published is not None:
+                told = one.published.told
+            elif assumed and one.published is None and _ASSUMED in base.flags:
+                told = None
+            else:
+                continue
             declared = base.detail.get("declared_transform")
             own = declared if isinstance(declared, Mapping) else None
-            tries = Variation.to_try(base.transform, one.published.told, own)
+            tries = Variation.to_try(base.transform, told, own)
             wanted += [(base, variation) for variation in tries]
         return wanted
 
@@ -317,7 +325,9 @@ def _decided(one: Reproduction, effect: Effect) -> Reproduction:
 
 def _explained(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
     """Return the verdict with all tries, and the causes that they make certain."""
-    if one.published is None or one.word == "not comparable":
+    if one.published is None:
+        return _suited(one, tried)
+    if one.word == "not comparable":
         return one
     base, published = one.evaluation, one.published
     tries = [_try(base, other, published) for other in tried]
@@ -329,10 +339,32 @@ def _explained(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
     return replace(one, tries=tuple(tries), causes=causes)
 
 
-def _try(base: Evaluation, other: Evaluation, published: _Published) -> Try:
+def _suited(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
+    """Return an evaluation of which nothing is published with all tries, and which of them suits the network best."""
+    tries = [_try(one.evaluation, other, None) for other in tried]
+    effects = corrected([t.effect for t in tries])
+    tries = [replace(t, effect=effect) for t, effect in zip(tries, effects, strict=True)]
+    if not tries or _ASSUMED not in one.evaluation.flags:
+        return replace(one, tries=tuple(tries))
+    better = sorted((t for t in tries if t.effect.verdict == "higher"), key=lambda t: -t.share.value)
+    said = f"How images are brought to it is assumed; of {len(tries)} tries with one thing changed "
+    if better:
+        suits = "one suits" if len(better) == 1 else f"{len(better)} suit"
+        best = f"{better[0].cause}, {_said(better[0])}, instead of {percent(one.evaluation.top1.value, 2)}"
+        said += (
+            f"{suits} it better for certain, the most: {best}. That was chosen by these very images: "
+            "declare what its training had"
+        )
+    else:
+        said += "none suits it better for certain"
+    return replace(one, tries=tuple(tries), remark=". ".join(filter(None, [said, one.remark])))
+
+
+def _try(base: Evaluation, other: Evaluation, published: _Published | None) -> Try:
     cause, words = Variation.between(base.transform, other.transform)
     effect = paired(*other.same_images(base))
-    return Try(cause or "nothing", words, other.top1, effect, other.top1.holds(published.top1))
+    reaches = published is not None and other.top1.holds(published.top1)
+    return Try(cause or "nothing", words, other.top1, effect, reaches)
 
 
 def _label_order(base: Evaluation, published: _Published) -> Try | None:

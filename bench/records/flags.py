@@ -35,7 +35,7 @@ FLAGS: dict[str, str] = {
     "resumed": "the job was interrupted and went on from where it was; its times are not comparable",
     "missed": "the target accuracy was not reached in the epochs given; the detail has the best",
     "assumed_transform": "nothing declares how images are brought to this network: the usual size, crop and "
-    "normalisation of ImageNet were taken; the detail has them",
+    "normalisation of ImageNet were taken; the detail has them, and bench evaluate --explain tries others",
     "assumed_classes": "which output means which class is taken by their order alone; the detail says why",
     "several_weights": "the checkpoint holds several sets of weights, such as plain and averaged ones (EMA): the "
     "detail has which were taken, and weights='FILE#KEY' takes others",

@@ -236,6 +236,12 @@ def _images(one: Evaluation) -> Cell:
     return Cell(f"{one.top1.images:,}", note, float(one.top1.images))
 
 
+def _reaches(one: Reproduction, tried: Try) -> str:
+    if one.published is None:
+        return DASH
+    return "yes" if tried.reaches else "no"
+
+
 _TRIES: Fields[tuple[Reproduction, Try]] = (
     (Head("Network"), lambda row: plain(row[0].evaluation.label)),
     (Head("Changed", keep=2), lambda row: row[1].cause),
@@ -245,7 +251,7 @@ _TRIES: Fields[tuple[Reproduction, Try]] = (
     (Head("Difference", "points", numeric=True, keep=2), lambda row: _points(row[1].effect)),
     (Head("p", numeric=True), lambda row: _p(row[1].effect)),
     (Head("Published", "%", numeric=True, keep=2), lambda row: replace(_published(row[0]), note="")),
-    (Head("Holds the published"), lambda row: "yes" if row[1].reaches else "no"),
+    (Head("Holds the published"), lambda row: _reaches(*row)),
 )
 
 _PAIRS: Fields[Pair] = (

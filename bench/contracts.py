@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import pickle
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.archs import Arch
+    from bench.backends import Backend, Runnable
     from bench.plan.job import Job
     from bench.plan.settings import Timed
     from bench.records.store import Run
@@ -136,6 +139,8 @@ def _check_scale(images: Tensor, means: tuple[float, ...], stds: tuple[float, ..
 def check_backend(name: str) -> str | None:
     """Check that a backend says what it is and why it cannot, and that a small network gives what it gives under eager.
 
+    So it does also where the backend loads what it has left in a folder.
+
     Returns:
         Why it was not run on this machine; None where it was.
     """
@@ -160,24 +165,36 @@ def check_backend(name: str) -> str | None:
     images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         backend.load()
-        prepared = backend.prepare(model, images, job)
+        ready = _ready(backend, model, images, job)
         eager = BACKENDS.get("eager").prepare(model, images, job)
-        measured = agreement(eager.call, prepared.call, precision, images)
+        measured = [agreement(eager.call, one.call, precision, images) for one in ready]
         images.copy_(torch.randn(images.shape, generator=torch.Generator().manual_seed(1)))
-        of_others = agreement(eager.call, prepared.call, precision, images)
-    assert not measured.flags, f"it differs from eager: {', '.join(measured.flags)}"
-    assert measured.samples[0] < 1e-5 or precision == "int8", (
-        f"it differs from eager by {measured.samples[0]:g}"
+        of_others = [agreement(eager.call, one.call, precision, images) for one in ready]
+    for one, what in zip(measured, ("it", "what it loads"), strict=False):
+        assert not one.flags, f"{what} differs from eager: {', '.join(one.flags)}"
+        assert one.samples[0] < 1e-5 or precision == "int8", (
+            f"{what} differs from eager by {one.samples[0]:g}"
+        )
+    assert not any(one.flags for one in of_others), (
+        "it does not read the images that lie where it was prepared with them"
     )
-    assert not of_others.flags, "it does not read the images that lie where it was prepared with them"
     kept = StorageWeakRef(images.untyped_storage())
-    del model, images, eager
+    prepared = ready.pop(0)
+    del model, images, eager, ready
     assert not kept.expired(), (
         "it does not keep the images that its call reads: their memory is given to others"
     )
     seconds = {key: value for key, value in prepared.detail.items() if key.endswith("_s")}
     assert all(value >= 0 for value in seconds.values()), f"its preparation took {seconds}"
     return None
+
+
+def _ready(backend: Backend, model: nn.Module, images: Tensor, job: Job[Timed]) -> list[Runnable]:
+    """Return what a backend prepares of a network, and then what it loads of that, where it does."""
+    if backend.prepare_in is None:
+        return [backend.prepare(model, images, job)]
+    with tempfile.TemporaryDirectory() as folder:
+        return [backend.prepare_in(model, images, job, Path(folder)) for _ in range(2)]
 
 
 def _small_job(backend: str, **settings: object) -> Job[Timed]:

@@ -25,7 +25,7 @@ from bench.analysis.frame import to_frame
 from bench.api._engines import _chosen
 from bench.cli.app import app
 from bench.contracts import check_figure
-from bench.errors import UnknownNameError
+from bench.errors import ConfigError, UnknownNameError
 from bench.execution.catalog import without_refused
 from bench.plan.job import Job
 from bench.records.job_files import JobFile
@@ -112,6 +112,23 @@ def test_eager_stands_first_and_times_are_over_its_own() -> None:
         {"fp32": 21},
     )
     assert onnx.versions == {"onnxruntime": "1.31.1"}
+
+
+def test_what_a_second_try_loads_the_first_one_has_prepared() -> None:
+    """The first process was disturbed and done again; all but its first try load what that has prepared."""
+    first, *later = timed("onnx", 0.01)
+    loads = measured("load_time", (0.2,), {"onnxruntime": "1.31.1"})
+
+    def loaded(one: Record, **fields: Any) -> Record:
+        kept = [m for m in one.measurements if m.name != "prepare_time"]
+        return one.changed(measurements=(*kept, loads), **fields)
+
+    records = [first, *map(loaded, later), loaded(first, role="repeated", attempt=2)]
+    row = rows_of(timed("eager", 0.02), records)["onnx fp32"]
+    assert (row.values["prepare_time"], row.values["load_time"]) == (3.0, 0.2)
+    row = rows_of(timed("eager", 0.02), records[1:])["onnx fp32"]  # the first try failed
+    assert "prepare_time" not in row.values
+    assert row.versions == {"onnxruntime": "1.31.1"}
 
 
 def test_a_fault_of_one_process_is_a_doubt_and_its_number_is_told() -> None:
@@ -409,6 +426,21 @@ def test_what_no_backend_can_do_is_known_before_a_process_begins(tmp_path: Path)
     )
     assert {job.settings.backend for job in executor.jobs} == {"eager"}
     assert again.reused == len(again.records) == len(first.records)
+
+
+def test_what_no_backend_can_do_is_neither_compared_nor_raced_for(tmp_path: Path) -> None:
+    asked = {"overrides": ["infer.backend=cuda_graph"], "results": tmp_path}
+    executor = StandIn()
+    with pytest.raises(ConfigError, match="lenet5 cannot be compared: backend cuda_graph: there are no CUDA"):
+        bench.compare(["lenet5", "mlp"], executor=executor, **asked)
+    chosen = bench.choose(
+        ["torchvision:resnet18", "torchvision:vgg11"], latency="20ms", executor=executor, **asked
+    )
+    assert not executor.jobs
+    assert set(chosen.raced.choice.candidates["state"]) == {"failed"}
+    assert all(
+        "there are no CUDA graphs on the CPU" in reason for reason in chosen.raced.choice.candidates["reason"]
+    )
 
 
 def test_what_other_machines_have_they_tell_by_themselves() -> None:

@@ -215,7 +215,8 @@ class EngineRow:
         Raises:
             StoreError: for answers of evaluations that cannot be read.
         """
-        records = list(latest(current(run).records).values())
+        every = current(run).records
+        records = [_with_preparation(record, every) for record in latest(every).values()]
         evaluated = [r for r in records if r.job.task == "evaluate" and r.status == "ok"]
         groups: defaultdict[str, list[Record]] = defaultdict(list)
         for record in records:
@@ -256,10 +257,19 @@ class EngineRow:
 _MISSING = " missing; "  # between what an engine lacks and how to install it, see `refusal_on_cpu`
 
 _VALUES = (
-    *("peak_memory", "prepare_time", "artefact_size", "threads_used", "precision_share", "clipped_share"),
-    *("output_difference", "mean_difference", "other_answers"),
+    *("peak_memory", "prepare_time", "load_time", "artefact_size", "threads_used", "precision_share"),
+    *("clipped_share", "output_difference", "mean_difference", "other_answers"),
 )
 """What else is told of an engine, by the name of the measurement."""
+
+
+def _with_preparation(record: Record, every: Sequence[Record]) -> Record:
+    """Return a record that has what its job took to prepare, where an earlier try prepared and this one loaded that."""
+    if record.measurement("load_time") is None:
+        return record
+    tries = (r for r in every if r.job.id == record.job.id and r.status == "ok")
+    made = next((m for r in tries if (m := r.measurement("prepare_time")) is not None), None)
+    return record if made is None else record.changed(measurements=(*record.measurements, made))
 
 
 def _network_key(record: Record) -> str:
@@ -316,7 +326,7 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
     values = {name: _value(largest, name) for name in _VALUES}
     of_one = [r for r in ok if _batch(r) == 1] or ok
     values |= {name: _value(of_one, name) for name in _VALUES if name != "peak_memory"}
-    detail = _detail(of_one, "prepare_time")
+    detail = _detail(of_one, "prepare_time") or _detail(of_one, "load_time")
     return EngineRow(
         network=records[0].job.arch,
         backend=backend if memory_format == "contiguous" else f"{backend} {memory_format}",

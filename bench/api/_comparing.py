@@ -14,7 +14,7 @@ from bench.api.runs import open_executor, run_folder
 from bench.api.timing import layers_blocks
 from bench.errors import ConfigError
 from bench.execution import Executor
-from bench.execution.catalog import catalog_for
+from bench.execution.catalog import catalog_for, without_refused
 from bench.execution.places import places_for
 from bench.execution.runner import Observer
 from bench.plan.card import ArchCard
@@ -97,7 +97,7 @@ def compare(
         cards = [card for name in compared.archs for card in catalog.archs[name]]
         if not any("input_size" in text for text in overrides):
             experiment = _at_one_size(experiment, cards)
-        alone = expand(experiment, catalog)
+        alone = without_refused(expand(experiment, catalog), opened)
         timed = {p.job.arch: p for p in alone if p.job.task == "infer"}
         for planned in timed.values():
             if planned.status is not None:

@@ -23,7 +23,7 @@ from bench.api._running import Done, Prepared, WarnsOfWaiting, info_of, run_name
 from bench.api.runs import open_executor, run_folder
 from bench.errors import BenchError, ConfigError
 from bench.execution import Executor
-from bench.execution.catalog import catalog_for
+from bench.execution.catalog import catalog_for, without_refused
 from bench.execution.places import places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import Experiment
@@ -305,7 +305,7 @@ class _Course:
             experiment = Experiment.parse({"name": "choose", "blocks": [block(shape)]}, "choose")
             own = [text for text in self.overrides if _known_to(text, experiment.blocks[0].task)]
             experiment = experiment.narrowed(archs=list(by_name), overrides=own)
-            for one in expand(experiment, self.prepared.catalog):
+            for one in without_refused(expand(experiment, self.prepared.catalog), self.executor):
                 planned[by_name[one.job.arch]].append(one)
         return dict(planned)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
@@ -74,6 +75,9 @@ class Backend:
         prepare: `(model, images [B, C, H, W], job)` to a network that is ready. The model is in evaluation mode, on
             the device, in the job's precision and memory format; gradients are off. It may raise
             UnsupportedError for what only shows when it is tried.
+        prepare_in: `(model, images, job, folder)` to the same. What it makes of the network it leaves in the folder,
+            and what an earlier process has left there of an equal network and job it loads. None where each process
+            prepares anew.
         unsupported: `(job)` to the reason why it cannot, or None.
         for_training: `(model)` to the module that a training step calls; None where it cannot train.
         load: imports what the backend needs, before the memory meter takes its zero.
@@ -90,6 +94,7 @@ class Backend:
     blocks_host: bool = False
     outside_allocator: bool = False
     precisions: tuple[str, ...] = ()
+    prepare_in: Callable[[nn.Module, Tensor, Job[Timed], Path], Runnable] | None = None
 
 
 _MADE: WeakKeyDictionary[nn.Module, list[int]] = WeakKeyDictionary()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import importlib.metadata
 import importlib.util
+import json
 import platform
 import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -102,6 +103,19 @@ def exported(model: nn.Module, images: Tensor, *, strict: bool = False) -> Expor
         except Exception:  # of many kinds; the usual way then says what is wrong
             torch._dynamo.reset()
     return torch.export.export(model, example)
+
+
+def made_once(folder: Path, make: Callable[[], Mapping[str, object]]) -> dict[str, object]:
+    """Return what `make` tells of what it leaves in a folder, as plain JSON values; or what it told an earlier process.
+
+    Seconds, whose names end in `_s`, are of the process that has made it, and no other is told them.
+    """
+    file = folder / "made.json"
+    if file.is_file():
+        return dict(json.loads(file.read_bytes()))
+    told = dict(make())
+    file.write_text(json.dumps({key: value for key, value in told.items() if not key.endswith("_s")}))
+    return told
 
 
 def folder_size(folder: Path) -> int:

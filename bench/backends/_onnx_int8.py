@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +20,14 @@ from torch import Tensor
 
 from bench.backends._calibration import calibration
 from bench.backends._engines import clipped_share, has_vnni
-from bench.io import JsonObject
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
 
-@dataclass(frozen=True, slots=True)
-class Quantised:
-    """A quantised file, with what `bench.backends.Engine` says of such."""
-
-    file: Path
-    detail: JsonObject
-    flags: tuple[str, ...] = ()
-    clipped: Callable[[], Mapping[str, float]] | None = None
-    sums_overflow: bool = False
-
-
-def quantised(source: Path, target: Path, images: Tensor, job: Job[Timed], *, dynamic: bool) -> Quantised:
-    """Quantise the network in the file `source` into the file `target`.
+def quantised(
+    source: Path, target: Path, images: Tensor, job: Job[Timed], *, dynamic: bool
+) -> dict[str, object]:
+    """Quantise the network in the file `source` into the file `target`; return what is to be told of it.
 
     Raises:
         UnsupportedError: for images to calibrate on that are not there.
@@ -58,7 +47,7 @@ def quantised(source: Path, target: Path, images: Tensor, job: Job[Timed], *, dy
     detail: dict[str, object] = {"weight_bits": 7 if reduced else 8}
     if dynamic:
         tools.quantize_dynamic(str(cleared), str(target), **weights)
-        return Quantised(target, {**detail, "ranges": "of each call"})
+        return {**detail, "ranges": "of each call"}
     ranges = calibration(images, job)
     tools.quantize_static(
         str(cleared),
@@ -70,14 +59,12 @@ def quantised(source: Path, target: Path, images: Tensor, job: Job[Timed], *, dy
         extra_options={"QDQKeepRemovableActivations": True},
         **weights,
     )
-    graph = target.read_bytes()
-    return Quantised(
-        target,
-        {**detail, "ranges": "least and largest in calibration", **ranges.detail},
-        ranges.flags,
-        lambda: clipped(graph, images),
-        sums_overflow=overflows(graph),
-    )
+    return {
+        **detail,
+        "ranges": "least and largest in calibration",
+        **ranges.detail,
+        "flags": ranges.flags,
+    }
 
 
 class _Reader:

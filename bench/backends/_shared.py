@@ -1,11 +1,18 @@
-"""What backends share: where a job runs, and calls that keep their tensors."""
+"""What backends share: where a job runs, calls that keep their tensors, and a folder for what they make."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from bench.backends import Call
+from torch import Tensor, nn
+
+from bench.backends import Call, Runnable
 from bench.plan.job import Job
+from bench.plan.settings import Timed
 
 
 def on_cpu(job: Job) -> bool:
@@ -23,3 +30,15 @@ class PinnedCall:
     def __call__(self) -> object:
         """Run the call."""
         return self.call()
+
+
+def alone(
+    prepare_in: Callable[[nn.Module, Tensor, Job[Timed], Path], Runnable],
+) -> Callable[[nn.Module, Tensor, Job[Timed]], Runnable]:
+    """Return `Backend.prepare` of `Backend.prepare_in`: in a folder that is gone once the network is ready."""
+
+    def prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
+        with tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-") as folder:
+            return prepare_in(model, images, job, Path(folder))
+
+    return prepare

@@ -1,26 +1,26 @@
 """AOTInductor: the network is exported, compiled by Inductor to a shared library, packed into a file, and run from it.
 
 What runs is the file's own code, without Python between its kernels. Inductor's caches are fresh, so that
-`prepare_time` is that of a first compilation. It has the layout and the numbers of the network that it is given.
+`prepare_time` is that of a first compilation; later processes load the file. It has the layout and the numbers of the
+network that it is given.
 Source: https://docs.pytorch.org/docs/stable/user_guide/torch_compiler/torch.compiler_aot_inductor.html
 """
 
 from __future__ import annotations
 
 import importlib
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
-from bench.backends._engines import exported, exporting, multiplies
-from bench.backends._shared import PinnedCall, on_cpu
+from bench.backends._engines import exported, exporting, made_once, multiplies
+from bench.backends._shared import PinnedCall, alone, on_cpu
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
@@ -39,36 +39,41 @@ def _unsupported(job: Job[Timed]) -> str | None:
     return None
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
+def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path) -> Runnable:
+    file = folder / "model.pt2"
+    try:
+        detail = made_once(folder, lambda: _made(model, images, file))
+        start = time.perf_counter()
+        compiled: Any = torch._inductor.aoti_load_package(str(file))
+        detail["load_s"] = time.perf_counter() - start
+    except Exception as error:  # the network ran in eager; whatever is wrong now is the compilation
+        raise refusal("AOTInductor", error, _TIP) from error
+    engine = Engine(
+        size=file.stat().st_size,
+        operators=cast("dict[str, int]", detail.pop("operators")),
+        threads=torch.get_num_threads() if on_cpu(job) else None,
+        layout=job.settings.memory_format,
+    )
+    return Runnable(PinnedCall(lambda: compiled(images), images), detail, engine=engine)
+
+
+def _made(model: nn.Module, images: Tensor, file: Path) -> dict[str, object]:
+    """Write the network's library, packed into a file; return what is to be told of it."""
     from torch._inductor.async_compile import shutdown_compile_workers
     from torch._inductor.utils import fresh_cache
 
     detail: dict[str, object] = {"torch": torch.__version__}
-    with tempfile.TemporaryDirectory(prefix="bench-aoti-") as folder, exporting(), fresh_cache():
+    with exporting(), fresh_cache():
         try:
             start = time.perf_counter()
             program = exported(model, images)
             detail["export_s"] = time.perf_counter() - start
             start = time.perf_counter()
-            file = torch._inductor.aoti_compile_and_package(
-                program, package_path=str(Path(folder) / "model.pt2")
-            )
+            torch._inductor.aoti_compile_and_package(program, package_path=str(file))
             detail["compile_s"] = time.perf_counter() - start
-            start = time.perf_counter()
-            compiled: Any = torch._inductor.aoti_load_package(file)
-            detail["load_s"] = time.perf_counter() - start
-            size = Path(file).stat().st_size
-        except Exception as error:  # the network ran in eager; whatever is wrong now is the compilation
-            raise refusal("AOTInductor", error, _TIP) from error
         finally:
             shutdown_compile_workers()  # they would idle beside what is measured, and outlive it
-    engine = Engine(
-        size=size,
-        operators=_operators(program),
-        threads=torch.get_num_threads() if on_cpu(job) else None,
-        layout=job.settings.memory_format,
-    )
-    return Runnable(PinnedCall(lambda: compiled(images), images), detail, engine=engine)
+    return {**detail, "operators": _operators(program)}
 
 
 def _operators(program: ExportedProgram) -> dict[str, int]:
@@ -82,10 +87,11 @@ BACKENDS.add(
     "aot_inductor",
     Backend(
         "AOTInductor: compiled ahead into a library of its own",
-        _prepare,
+        alone(_prepare_in),
         _unsupported,
         load=_load,
         outside_allocator=True,
         precisions=("fp32",),
+        prepare_in=_prepare_in,
     ),
 )

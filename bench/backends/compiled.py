@@ -4,8 +4,9 @@ compiled                    the default mode
 compiled:reduce-overhead    the same in CUDA graphs
 compiled:max-autotune       tries several kernels of each product; CUDA graphs where there is CUDA
 
-Inductor keeps what it has compiled on disk. A fresh folder is used for each job, so that `prepare_time` is that of a
-first compilation, whatever ran before.
+Inductor keeps what it has compiled on disk. The folder is fresh in the first process of a series, so that
+`prepare_time` is that of a first compilation, whatever ran before; later processes trace the network, and find the rest
+there, the kernels that were chosen by trying among it.
 Source: https://docs.pytorch.org/docs/stable/generated/torch.compile.html
 """
 
@@ -13,17 +14,19 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import threading
 import time
 import warnings
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Call, Runnable, refusal
-from bench.backends._shared import on_cpu
+from bench.backends._shared import alone, on_cpu
 from bench.plan.job import Job
 
 # A mode's first calls after the compilation: CUDA graphs are recorded in the second and the third.
@@ -40,7 +43,7 @@ def _load() -> None:
         importlib.import_module("tqdm").tqdm.set_lock(threading.RLock())
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job, *, mode: str) -> Runnable:
+def _prepare_in(model: nn.Module, images: Tensor, job: Job, folder: Path, *, mode: str) -> Runnable:
     compiled: Any = torch.compile(model, mode=mode, dynamic=False)
 
     def call() -> object:
@@ -49,12 +52,12 @@ def _prepare(model: nn.Module, images: Tensor, job: Job, *, mode: str) -> Runnab
         return compiled(images)
 
     graphs = mode != "default" and not on_cpu(job)
-    first_s = compile_now(call, job.device)
+    first_s = compile_now(call, job.device, folder)
     return Runnable(call, {"mode": mode, "first_call_s": first_s})
 
 
-def compile_now(call: Call, device: str) -> float:
-    """Run the first calls, which compile, with a fresh cache; return the seconds of the very first.
+def compile_now(call: Call, device: str, folder: Path | None = None) -> float:
+    """Run the first calls, which compile, with a fresh cache or that of a folder; return the seconds of the very first.
 
     Raises:
         UnsupportedError: if the network or the machine does not let it compile.
@@ -65,6 +68,8 @@ def compile_now(call: Call, device: str) -> float:
 
     with warnings.catch_warnings(), fresh_cache():
         warnings.simplefilter("ignore")  # a compiler's hints, such as to allow TF32, are not the network's
+        if folder is not None:  # the context sets both back
+            os.environ |= {"TORCHINDUCTOR_CACHE_DIR": str(folder), "TRITON_CACHE_DIR": str(folder / "triton")}
         start = time.perf_counter()
         try:
             call()
@@ -102,15 +107,17 @@ for _name, _mode, _about in (
     ("compiled:reduce-overhead", "reduce-overhead", "torch.compile in CUDA graphs; CUDA only"),
     ("compiled:max-autotune", "max-autotune", "torch.compile, choosing among kernels by trying them"),
 ):
+    _in_mode = partial(_prepare_in, mode=_mode)
     BACKENDS.add(
         _name,
         Backend(
             _about,
-            partial(_prepare, mode=_mode),
+            alone(_in_mode),
             partial(_unsupported, mode=_mode),
             partial(_for_training, mode=_mode),
             _load,
             outside_allocator=_mode != "default",
             precisions=("fp32",) if _mode == "default" else (),
+            prepare_in=_in_mode,
         ),
     )

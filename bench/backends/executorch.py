@@ -13,14 +13,15 @@ import io
 import logging
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
-from bench.backends._engines import exported, exporting, multiplies, refusal_on_cpu, versions
-from bench.backends._shared import PinnedCall
+from bench.backends._engines import exported, exporting, made_once, multiplies, refusal_on_cpu, versions
+from bench.backends._shared import PinnedCall, alone
 from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -42,15 +43,14 @@ def _unsupported(job: Job[Timed]) -> str | None:
     return refusal_on_cpu(job, _NEEDS, _INSTALL, ("fp32",), ("contiguous",))
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
-    detail: dict[str, object] = {**versions("executorch")}
+def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path) -> Runnable:
     library = importlib.import_module(_LIBRARY)
     if job.settings.threads is not None and library._threadpool_get_thread_count() != job.settings.threads:
         library._unsafe_reset_threadpool(job.settings.threads)  # unsafe while something runs, as nothing does
+    file = folder / "model.pte"
     try:
-        start = time.perf_counter()
-        lowered, content = _lowered(model, images)
-        detail["export_s"] = time.perf_counter() - start
+        detail = made_once(folder, lambda: _made(model, images, file))
+        content = file.read_bytes()
         start = time.perf_counter()
         program = importlib.import_module("executorch.runtime").Runtime.get().load_program(content)
         method = program.load_method("forward")
@@ -58,16 +58,28 @@ def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
         method.execute([images])
     except Exception as error:  # the network ran in eager; whatever is wrong now is ExecuTorch's
         raise refusal("ExecuTorch", error, "use backend=onnx or backend=eager") from error
-    delegated, portable = _products(lowered)
     engine = Engine(
         size=len(content),
-        operators={"fp32": delegated + portable},
+        operators={"fp32": int(str(detail["xnnpack_products"])) + int(str(detail["portable_products"]))},
         threads=library._threadpool_get_thread_count(),
         layout="contiguous",
     )
-    detail |= {"xnnpack_products": delegated, "portable_products": portable}
     call = PinnedCall(lambda: method.execute([images])[0], (images, program, content))
     return Runnable(call, detail, engine=engine)
+
+
+def _made(model: nn.Module, images: Tensor, file: Path) -> dict[str, object]:
+    """Write the network's program; return what is to be told of it."""
+    start = time.perf_counter()
+    lowered, content = _lowered(model, images)
+    file.write_bytes(content)
+    delegated, portable = _products(lowered)
+    return {
+        **versions("executorch"),
+        "export_s": time.perf_counter() - start,
+        "xnnpack_products": delegated,
+        "portable_products": portable,
+    }
 
 
 def _lowered(model: nn.Module, images: Tensor) -> tuple[Any, bytes]:
@@ -100,10 +112,11 @@ BACKENDS.add(
     "executorch",
     Backend(
         f"ExecuTorch with XNNPACK on the CPU, after an export ({_INSTALL})",
-        _prepare,
+        alone(_prepare_in),
         _unsupported,
         load=_load,
         blocks_host=True,
         precisions=("fp32",),
+        prepare_in=_prepare_in,
     ),
 )

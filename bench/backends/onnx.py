@@ -13,19 +13,22 @@ Source: https://onnxruntime.ai/docs/api/python/api_summary.html
 from __future__ import annotations
 
 import importlib
+import os
+import shutil
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Call, Engine, Runnable, refusal
-from bench.backends._engines import folder_size, missing, versions
+from bench.backends import _onnx_int8 as int8
+from bench.backends._engines import folder_size, made_once, missing, versions
 from bench.backends._onnx_graph import export, operators_of
-from bench.backends._shared import PinnedCall, on_cpu
+from bench.backends._shared import PinnedCall, alone, on_cpu
 from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -57,47 +60,54 @@ def _unsupported(job: Job[Timed], *, dynamic: bool) -> str | None:
     return None
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job[Timed], *, dynamic: bool) -> Runnable:
-    with tempfile.TemporaryDirectory(prefix="bench-onnx-") as folder:
-        return _prepared(model, images, job, Path(folder), dynamic)
-
-
-def _prepared(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path, dynamic: bool) -> Runnable:
-    exported = folder / "exported" / "model.onnx"
-    exported.parent.mkdir()
-    detail: dict[str, object] = {**versions("onnx", "onnxruntime")}
-    flags: tuple[str, ...] = ()
-    clipped, overflow = None, False
-    file = exported
+def _prepare_in(
+    model: nn.Module, images: Tensor, job: Job[Timed], folder: Path, *, dynamic: bool
+) -> Runnable:
+    file = folder / "network" / "model.onnx"
     try:
+        detail = made_once(folder, lambda: _made(model, images, job, file, dynamic=dynamic))
         start = time.perf_counter()
-        detail |= {"exporter": export(model, images, exported)}
-        detail |= {"export_s": time.perf_counter() - start}
-        if job.settings.precision == "int8":
-            from bench.backends._onnx_int8 import quantised
-
-            start = time.perf_counter()
-            int8 = quantised(exported, folder / "quantised" / "model.onnx", images, job, dynamic=dynamic)
-            file, flags, clipped, overflow = int8.file, int8.flags, int8.clipped, int8.sums_overflow
-            detail |= {**int8.detail, "quantise_s": time.perf_counter() - start}
-        optimised = folder / "optimised" / "model.onnx"
-        optimised.parent.mkdir()
-        start = time.perf_counter()
-        session = _session(file, job, optimised)
-        detail |= {"session_s": time.perf_counter() - start}
+        with tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-") as own:
+            optimised = Path(own) / "model.onnx"
+            session = _session(file, job, optimised)
+            detail["session_s"] = time.perf_counter() - start
+            operators = operators_of(optimised) if optimised.is_file() else {}
     except Exception as error:  # the network ran in eager; whatever is wrong now is the export
-        what = "ONNX export" if "export_s" not in detail else "ONNX Runtime"
-        raise refusal(what, error, "use backend=eager") from error
+        raise refusal("ONNX Runtime", error, "use backend=eager") from error
+    graph = file.read_bytes() if job.settings.precision == "int8" and not dynamic else None
+    flags = cast("list[str]", detail.pop("flags"))
     engine = Engine(
         size=folder_size(file.parent),
-        operators=operators_of(optimised) if optimised.is_file() else {},
+        operators=operators,
         threads=session.get_session_options().intra_op_num_threads or None,
         layout="contiguous",
-        clipped=clipped,
-        sums_overflow=overflow,
+        clipped=None if graph is None else lambda: int8.clipped(graph, images),
+        sums_overflow=graph is not None and int8.overflows(graph),
     )
     call = _host_call(session, images) if on_cpu(job) else _device_call(session, images, model(images))
-    return Runnable(call, detail, engine=engine, flags=flags)
+    return Runnable(call, detail, engine=engine, flags=tuple(flags))
+
+
+def _made(
+    model: nn.Module, images: Tensor, job: Job[Timed], file: Path, *, dynamic: bool
+) -> dict[str, object]:
+    """Write the network's file, in its precision; return what is to be told of it."""
+    quantises = job.settings.precision == "int8"
+    exported = file.parent.with_name("exported") / file.name if quantises else file
+    detail: dict[str, object] = {**versions("onnx", "onnxruntime"), "flags": ()}
+    exported.parent.mkdir()
+    start = time.perf_counter()
+    try:
+        detail["exporter"] = export(model, images, exported)
+    except Exception as error:
+        raise refusal("ONNX export", error, "use backend=eager") from error
+    detail["export_s"] = time.perf_counter() - start
+    if quantises:
+        start = time.perf_counter()
+        detail |= int8.quantised(exported, file, images, job, dynamic=dynamic)
+        detail["quantise_s"] = time.perf_counter() - start
+        shutil.rmtree(exported.parent)
+    return detail
 
 
 def _session(file: Path, job: Job[Timed], optimised: Path) -> Any:
@@ -154,15 +164,17 @@ for _name, _is_dynamic, _about in (
     ("onnx", False, f"ONNX Runtime, after an export; int8 is static ({_INSTALL})"),
     ("onnx:dynamic", True, f"ONNX Runtime in int8, with ranges of each call's own ({_INSTALL})"),
 ):
+    _in_folder = partial(_prepare_in, dynamic=_is_dynamic)
     BACKENDS.add(
         _name,
         Backend(
             _about,
-            partial(_prepare, dynamic=_is_dynamic),
+            alone(_in_folder),
             partial(_unsupported, dynamic=_is_dynamic),
             load=_load,
             blocks_host=True,
             outside_allocator=True,
             precisions=("int8",) if _is_dynamic else ("fp32", "int8"),
+            prepare_in=_in_folder,
         ),
     )

@@ -2,7 +2,8 @@
 
 fp32 and bf16 are what its kernels compute in (a hint that it may not follow: what it says of the compiled graph is
 recorded); by itself it takes bf16 where the CPU has it, also for a network of fp32. int8 is quantised by NNCF, with the
-ranges of calibration. Threads are those of the job. The images are read where they lie.
+ranges of calibration. Threads are those of the job. The images are read where they lie. The graph is saved without
+halving weights, and loaded from there.
 Source: https://docs.openvino.ai/2026/openvino-workflow/running-inference/inference-devices-and-modes/cpu-device.html
 """
 
@@ -13,11 +14,10 @@ import copy
 import importlib
 import io
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,10 +32,11 @@ from bench.backends._engines import (
     folder_size,
     has_vnni,
     kinds_of,
+    made_once,
     refusal_on_cpu,
     versions,
 )
-from bench.backends._shared import PinnedCall
+from bench.backends._shared import PinnedCall, alone
 from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -57,33 +58,46 @@ def _unsupported(job: Job[Timed]) -> str | None:
     return refusal_on_cpu(job, needs, _INSTALL, _PRECISIONS, ("contiguous",))
 
 
-def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
-    detail: dict[str, object] = {**versions("openvino")}
-    ranges: Calibration | None = None
+def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path) -> Runnable:
+    openvino = importlib.import_module("openvino")
+    file = folder / "graph" / "model.xml"
     try:
+        detail = made_once(folder, lambda: _made(model, images, job, file))
         start = time.perf_counter()
-        network, detail["exporter"] = _converted(model, images)
-        detail["export_s"] = time.perf_counter() - start
-        if job.settings.precision == "int8":
-            ranges = calibration(images, job)
-            start = time.perf_counter()
-            network = _quantised(network, ranges)
-            detail |= {**ranges.detail, **versions("nncf"), "quantise_s": time.perf_counter() - start}
-        start = time.perf_counter()
+        network = openvino.Core().read_model(str(file))
         compiled = _compiled(network, images, job)
         detail["compile_s"] = time.perf_counter() - start
         call = _call(compiled, images)
     except Exception as error:  # the network ran in eager; whatever is wrong now is OpenVINO's
         raise refusal("OpenVINO", error, "use backend=onnx or backend=eager") from error
+    flags = cast("list[str]", detail.pop("flags"))
     reports = {name: str(compiled.get_property(name)) for name in ("INFERENCE_NUM_THREADS", "NUM_STREAMS")}
     engine = Engine(
-        size=_size(network),
+        size=folder_size(file.parent),
         operators=kinds_of(_operators(compiled)),
         threads=int(reports["INFERENCE_NUM_THREADS"]),
         layout="contiguous",
-        clipped=None if ranges is None else lambda: _clipped(network, images),
+        clipped=(lambda: _clipped(network, images)) if job.settings.precision == "int8" else None,
     )
-    return Runnable(call, {**detail, **reports}, engine=engine, flags=ranges.flags if ranges else ())
+    return Runnable(call, {**detail, **reports}, engine=engine, flags=tuple(flags))
+
+
+def _made(model: nn.Module, images: Tensor, job: Job[Timed], file: Path) -> dict[str, object]:
+    """Write the network's graph and its weights; return what is to be told of them."""
+    openvino = importlib.import_module("openvino")
+    flags: tuple[str, ...] = ()
+    detail: dict[str, object] = {**versions("openvino")}
+    start = time.perf_counter()
+    network, detail["exporter"] = _converted(model, images)
+    detail["export_s"] = time.perf_counter() - start
+    if job.settings.precision == "int8":
+        ranges = calibration(images, job)
+        start = time.perf_counter()
+        network, flags = _quantised(network, ranges), ranges.flags
+        detail |= {**ranges.detail, **versions("nncf"), "quantise_s": time.perf_counter() - start}
+    file.parent.mkdir()
+    openvino.save_model(network, str(file), compress_to_fp16=False)
+    return {**detail, "flags": flags}
 
 
 def _converted(model: nn.Module, images: Tensor) -> tuple[Any, str]:
@@ -166,14 +180,6 @@ def _operators(compiled: Any) -> Iterator[tuple[str, str]]:
         yield kind, _KINDS.get(precision, precision)
 
 
-def _size(graph: Any) -> int:
-    """Return the bytes of the graph and its weights, as OpenVINO saves them without halving weights."""
-    openvino = importlib.import_module("openvino")
-    with tempfile.TemporaryDirectory(prefix="bench-openvino-") as folder:
-        openvino.save_model(graph, str(Path(folder) / "model.xml"), compress_to_fp16=False)
-        return folder_size(Path(folder))
-
-
 def _clipped(graph: Any, images: Tensor) -> Mapping[str, float]:
     """Return by quantised activation of the graph the share of its values beyond its range, for these images."""
     openvino = importlib.import_module("openvino")
@@ -221,10 +227,11 @@ BACKENDS.add(
     "openvino",
     Backend(
         f"OpenVINO on the CPU, after an export; int8 by NNCF ({_INSTALL})",
-        _prepare,
+        alone(_prepare_in),
         _unsupported,
         load=_load,
         blocks_host=True,
         precisions=_PRECISIONS,
+        prepare_in=_prepare_in,
     ),
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 from bench.plan.job import Job
@@ -35,3 +37,19 @@ def checkpoints_cleared(folder: Path) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             (folder / JobFile.checkpoint.value).rmdir()
+
+
+@contextlib.contextmanager
+def artefacts_folder() -> Iterator[Path | None]:
+    """Yield a folder for what backends make of networks, gone at the end of a with block; None where there is no room.
+
+    It is within multiprocessing's own, which also goes where this process is killed.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = None
+        with contextlib.suppress(OSError):
+            own = tempfile.TemporaryDirectory(
+                prefix="artefacts-", dir=get_temp_dir(), ignore_cleanup_errors=True
+            )
+            folder = Path(stack.enter_context(own))
+        yield folder

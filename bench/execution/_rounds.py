@@ -12,7 +12,7 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, median
+from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.plan.expand import Planned
@@ -82,8 +82,8 @@ def further_round(rows: Sequence[_Row]) -> list[Planned]:
     """
     left = sum(row.processes.grant_s for row in rows) - sum(row.further_s for row in rows)
     chosen = []
-    for row in sorted(_doubtful(rows), key=lambda row: fmean(row.spent_s)):  # the cheap ones first
-        cost = fmean(row.spent_s)
+    for row in sorted(_doubtful(rows), key=lambda row: median(row.spent_s)):  # the cheap ones first
+        cost = median(row.spent_s)  # the first process may have prepared what the others load
         if cost <= left:
             left -= cost
             chosen.append(row.planned.in_process(row.next))

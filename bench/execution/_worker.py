@@ -64,12 +64,13 @@ _STATUSES: dict[type[BenchError], Status] = {
 }
 
 
-def work(
+def work(  # noqa: PLR0917 (what reaches a process is given by position)
     send: Send,
     job: Job,
     checkpoint: Path | None = None,
     outputs: Path | None = None,
     weights: Path | None = None,
+    artefacts: Path | None = None,
 ) -> None:
     """Do one job and send what comes of it; every failure becomes an outcome.
 
@@ -79,6 +80,7 @@ def work(
         checkpoint: file of how far it came, to go on from; None for none.
         outputs: file of the answers to each image; None for none.
         weights: file of the weights that a training ends with; None for none.
+        artefacts: folder of what backends have made of networks in other processes of the run; None for none.
     """
 
     def do(enter: Callable[[str], None]) -> None:
@@ -89,6 +91,7 @@ def work(
             checkpoint=checkpoint,
             outputs=outputs,
             weights=weights,
+            artefacts=artefacts,
         )
         for measurement in _measure(job, hooks):
             send(("measurement", measurement))

@@ -12,10 +12,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from bench import __version__
 from bench.execution import Event, Executor
-from bench.execution._files import checkpoints_cleared, clear_checkpoint, files_of
+from bench.execution._files import artefacts_folder, checkpoints_cleared, clear_checkpoint, files_of
 from bench.execution._locks import SharedLocks, device_locks
 from bench.execution._max_batch import find_max_batch, wants_max, with_batch
 from bench.execution._outcome import Outcome, judge
@@ -166,18 +167,19 @@ def run_plan(
     observer.reused(reused)
     if len(places) > 1 and len(reused) < len(plan):
         observer.shared_out([place.name for place in places])
-    bench = _Bench(places, store, observer, part_after, left)
-    with checkpoints_cleared(store.path), contextlib.closing(_all(plan, here, bench)) as records:
-        for record in records:
-            store.append(record)
-            if isinstance(executor, Remote):
-                executor.stored(record.job.id)
-            clear_checkpoint(store.path, record)
-            here.update(latest([*filter(None, [here.get(record.job.id)]), record]))
-            observer.recorded(record)
-            if record.status == "cancelled":
-                summary.cancelled = True
-                _cancel(bench)
+    with artefacts_folder() as artefacts, checkpoints_cleared(store.path):
+        bench = _Bench(places, store, observer, part_after, left, artefacts)
+        with contextlib.closing(_all(plan, here, bench)) as records:
+            for record in records:
+                store.append(record)
+                if isinstance(executor, Remote):
+                    executor.stored(record.job.id)
+                clear_checkpoint(store.path, record)
+                here.update(latest([*filter(None, [here.get(record.job.id)]), record]))
+                observer.recorded(record)
+                if record.status == "cancelled":
+                    summary.cancelled = True
+                    _cancel(bench)
     summary.records = [here[p.job.id] for p in plan if p.job.id in here]
     summary.pending = len(plan) - len(summary.records)
     planned = {p.job.id for p in plan}
@@ -241,6 +243,7 @@ class _Bench:
         observer: told what happens.
         part_after: jobs that were done before, where this is a part of a run; None where it is the whole.
         time_left: seconds that the run may still take; None where that is of no concern.
+        artefacts: folder of what backends make of networks, for jobs of this machine; None for none.
         cancelled: set where no further job is to begin.
         locks: of devices, where jobs run at several places.
         timed_at: places of the jobs that were timed, by their ids.
@@ -254,6 +257,7 @@ class _Bench:
     observer: Observer
     part_after: int | None = None
     time_left: Callable[[], float] | None = None
+    artefacts: Path | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     locks: SharedLocks = field(default_factory=SharedLocks)
     timed_at: dict[str, Place] = field(default_factory=dict)
@@ -518,7 +522,7 @@ def _execute(
                 story.hear(("measurement", largest.measurement()))
                 job = with_batch(job, largest.batch or 1)
             folder = bench.store.path.absolute()  # whatever folder the network goes into
-            args = (job, *files_of(folder, planned.job))
+            args = (job, *files_of(folder, planned.job), bench.artefacts)
             ended = place.executor.call(
                 "bench.execution._worker:work", args, timeout_s=limit_s, on_event=story.hear
             )

@@ -25,6 +25,7 @@ from bench.plan.task import TASKS, Work
 
 _GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
 _GUESS_COMPILE_S = 18.0  # of compiling a network, besides
+_GUESS_LOAD_S = 2.0  # of loading what an earlier process has compiled
 _USUAL_TIMING_S = 3.5  # of warming up and sampling, which the tasks' guesses include
 _USUAL_MACS = 5e8  # of an image, where a network's are not known beforehand
 _RATE = {
@@ -255,7 +256,9 @@ def _reference() -> Mapping[str, float]:
     return {row["job"]: float(row["seconds"]) for row in csv.DictReader(text.splitlines())}
 
 
-def called_s(job: Job[Timed], guess_s: Mapping[str, float], work: Work, forwards: float) -> float:
+def called_s(
+    job: Job[Timed], guess_s: Mapping[str, float], work: Work, forwards: float, *, shares: bool = False
+) -> float:
     """Return the seconds of a job that times calls of a network.
 
     Args:
@@ -263,6 +266,7 @@ def called_s(job: Job[Timed], guess_s: Mapping[str, float], work: Work, forwards
         guess_s: by the kind of device, those of a small network, without energy, compiling and search.
         work: of the job.
         forwards: how many times as long as a forward pass the calls take together that no limit of time bounds.
+        shares: whether what the first process of a series prepares is there for the others.
     """
     timing, batch = job.settings.timing, job.settings.batch_size
     images = batch if isinstance(batch, int) else 1
@@ -272,9 +276,13 @@ def called_s(job: Job[Timed], guess_s: Mapping[str, float], work: Work, forwards
     on_gpu_s = energy_s * (job.device_kind == "cuda")
     shorter_s = timing.warmup_s + timing.limit_s - _USUAL_TIMING_S
     at_least_s = guess_s[job.device_kind] + shorter_s + search_s + on_gpu_s
-    return at_least_s + calls_s + compile_s(job.settings.backend)
+    return (
+        at_least_s + calls_s + compile_s(job.settings.backend, later=shares and bool(job.settings.replicate))
+    )
 
 
-def compile_s(backend: str | None) -> float:
-    """Return the seconds that a backend takes to compile a network, besides."""
-    return 0.0 if backend in (None, "eager", "cuda_graph") else _GUESS_COMPILE_S
+def compile_s(backend: str | None, *, later: bool = False) -> float:
+    """Return the seconds that a backend takes to compile a network, besides, or in a later process to load it."""
+    if backend in (None, "eager", "cuda_graph"):
+        return 0.0
+    return _GUESS_LOAD_S if later else _GUESS_COMPILE_S

@@ -234,8 +234,11 @@ class Timed(OfNetwork):
 
     @property
     def likeness(self) -> tuple[str, ...]:
-        """Calls of equally many images, for as long."""
-        return str(self.batch_size), f"{self.timing.warmup_s + self.timing.limit_s:g}s"
+        """Calls of equally many images, for as long; with an engine that is prepared as long, or was so before."""
+        alike = str(self.batch_size), f"{self.timing.warmup_s + self.timing.limit_s:g}s"
+        if self.backend == "eager":
+            return alike
+        return *alike, self.backend, self.precision, "loaded" if self.replicate else "prepared"
 
 
 class Keys(Frozen):

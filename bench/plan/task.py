@@ -129,6 +129,7 @@ class Hooks:
         checkpoint: file of how far it came, to go on from; None for none.
         outputs: file of the answers to each image; None for none.
         weights: file of the weights that a training ends with; None for none.
+        artefacts: folder in which processes of this run find what backends have made in others; None for none.
     """
 
     stage: Callable[[str], None] = lambda _: None
@@ -139,6 +140,7 @@ class Hooks:
     checkpoint: Path | None = None
     outputs: Path | None = None
     weights: Path | None = None
+    artefacts: Path | None = None
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen, which takes four times as long to make

@@ -16,6 +16,7 @@ from bench.plan.settings import Timed
 from bench.plan.task import Hooks
 from bench.records.record import Measurement, measured
 from bench.tasks._agreement import ANSWERS, agreement, answers
+from bench.tasks._artefacts import preparing
 from bench.tasks._engines import threads
 from bench.tasks._networks import built, check, tell_of_other_form
 from bench.tasks._placing import further_noise, noise, place_network, with_autocast
@@ -43,9 +44,9 @@ def ready(
 ) -> tuple[Runnable, tuple[Measurement, ...]]:
     """Return the job's network as the backend runs it; where that is not eager, checked and with what came of it.
 
-    The measurements are `prepare_time`, until the first result was out, `output_difference` from eager, and of an
-    engine `threads_used`; in the first of the job's processes also what `answers` yields. Nothing but the call holds
-    the network itself when this has returned.
+    The measurements are `prepare_time`, until the first result was out, or `load_time` where an earlier process had
+    prepared the same, `output_difference` from eager, and of an engine `threads_used`; in the first of the job's
+    processes also what `answers` yields. Nothing but the call holds the network itself when this has returned.
 
     Raises:
         UnsupportedError: if the backend cannot run the network.
@@ -61,11 +62,12 @@ def ready(
     hooks.stage("eager")
     check(eager.call(), job, images=len(images))  # so that what fails from here on is the backend's
     hooks.stage("prepare")
+    prepare, loads = preparing(backend, model, images, job, hooks.artefacts)
     start = clock.now()
-    prepared = backend.prepare(model, images, job)
+    prepared = prepare()
     clock.seconds(prepared.call, 1)
-    detail = {"of": "all that happens once, and the first call", **prepared.detail}
-    prepare_time = measured("prepare_time", (clock.now() - start,), detail)
+    name, of = _LOADED if loads else _PREPARED
+    took = measured(name, (clock.now() - start,), {"of": of, **prepared.detail})
     hooks.stage("compare")
     doubts = prepared.flags + _of_tracing(model, prepared, job)
     results = [agreement(eager.call, prepared.call, job.settings.precision, images)]
@@ -74,7 +76,11 @@ def ready(
     results = [with_flags(result, doubts) for result in results]
     if prepared.engine is not None and job.device == "cpu":  # a card's calls only launch, and use none
         results.append(threads(prepared.engine, prepared.call, eager.call, images, job))
-    return prepared, (prepare_time, *results)
+    return prepared, (took, *results)
+
+
+_PREPARED = "prepare_time", "all that happens once, and the first call"
+_LOADED = "load_time", "loading what an earlier process of the run has prepared, and the first call"
 
 
 def _of_tracing(model: nn.Module, prepared: Runnable, job: Job[Timed]) -> tuple[str, ...]:

@@ -87,6 +87,12 @@ _QUANTITIES = (
     Quantity("max_batch", "1", "higher", about="the largest batch that goes through all that the job does"),
     Quantity("prepare_time", "s", "lower", about="what a backend takes to compile, capture or export"),
     Quantity(
+        "load_time",
+        "s",
+        "lower",
+        about="what a backend takes in a process that finds what an earlier one of the run has prepared",
+    ),
+    Quantity(
         "output_difference",
         "1",
         "lower",
@@ -184,7 +190,7 @@ TASKS.add(
         keys=TimedKeys,
         settings=Timed,
         run=_run,
-        estimate=lambda job, work: called_s(job, _GUESS_S, work, _FORWARDS),
+        estimate=lambda job, work: called_s(job, _GUESS_S, work, _FORWARDS, shares=True),
         quantities=_QUANTITIES,
         batch_column="batch_size",
         batch_title="Batch of all but latency",

@@ -92,6 +92,7 @@ _FIELDS: Fields[EngineRow] = (
     ),
     (Head("Peak memory", numeric=True), _number("peak_memory", lambda value: show(value, "B"))),
     (Head("Preparation", numeric=True), _number("prepare_time", lambda value: show(value, "s"))),
+    (Head("Loading", numeric=True, keep=0), _number("load_time", lambda value: show(value, "s"))),
     (Head("Files", numeric=True, keep=0), _number("artefact_size", lambda value: show(value, "B"))),
     (Head("Threads used", numeric=True, keep=0), _number("threads_used", lambda value: f"{value:.1f}")),
     (
@@ -111,6 +112,7 @@ _WIDE = (
     "Throughput",
     "Batch",
     "Peak memory",
+    "Loading",
     "Files",
     "Threads used",
     "In its precision",

@@ -155,9 +155,9 @@ def _notes(table: LayerTable) -> list[str]:
             "threads (settings without the task's name, such as -s threads=1, hold for them too)."
         )
     lines += [f"In doubt: {flag}: {explain(flag)}." for flag in table.flags]
-    return lines + [
-        f"In doubt, of the machine's ceilings: {flag}: {explain(flag)}." for flag in table.ceilings.doubts
-    ]
+    if doubts := ", ".join(table.ceilings.doubts):
+        lines.append(f"In doubt, of the machine's ceilings: {doubts}; `bench explain` has what each means.")
+    return lines
 
 
 _BOUNDS = {"compute": "computing", "memory": "memory", "launching": "launching"}

@@ -189,10 +189,19 @@ def test_where_there_is_no_room_each_process_prepares(
     assert maker.made == 3
 
 
-def test_a_folder_that_somebody_has_removed_is_none(maker: Maker, tmp_path: Path) -> None:
+def test_a_folder_that_somebody_has_removed_is_none(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not prepare(maker, tmp_path / "gone")
     assert not prepare(maker, tmp_path / "gone")
-    assert maker.made == 2
+
+    def gone(root: Path) -> None:
+        raise FileNotFoundError(root)
+
+    monkeypatch.setattr(_artefacts.shutil, "disk_usage", gone)  # meanwhile
+    assert not prepare(maker, tmp_path)
+    assert not prepare(maker, tmp_path)
+    assert maker.made == 4
 
 
 # --- what a job measures ---

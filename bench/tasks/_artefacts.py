@@ -96,8 +96,10 @@ def _folder(root: Path, key: str) -> Iterator[Path]:
     kept = False
     try:
         yield draft
-        if kept := _has_room(root):
-            draft.with_name(draft.name + _WHOLE).touch()
+        with contextlib.suppress(OSError):  # of the same kinds
+            if _has_room(root):
+                draft.with_name(draft.name + _WHOLE).touch()
+                kept = True
     finally:
         if not kept:
             shutil.rmtree(draft, ignore_errors=True)

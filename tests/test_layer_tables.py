@@ -188,6 +188,18 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
     assert (one["of"], one["against"], one["certain"]) == ("head", "head", True)
 
 
+def test_a_larger_difference_that_one_process_makes_uncertain_stays_first() -> None:
+    slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
+    stem, *others = slow.layers
+    times = tuple(s + 20e-3 * disturbed for s, disturbed in zip(stem.times, (0, 0, 0, 0, 1), strict=True))
+    slow = with_layers(slow, replace(stem, times=times), *others)
+    shown = forms.differences_document(slow, fast)
+    assert [row[0].text for row in shown.table.rows[:2]] == [stem.name, "head"]
+    assert [row[-1].text == "no" for row in shown.table.rows[:2]] == [True, False]
+    assert "the largest: head +510 µs" in shown.notes[1]
+    assert shown.notes[2].startswith(f"Larger, and not certain: {stem.name} +4.0")  # ms: 20 of one in five
+
+
 def test_of_one_process_no_layer_is_certain() -> None:
     slow, fast = tables(*layer_records(NETS[0], 1, slower=1.5), *layer_records(NETS[1], 1))
     assert not any(d.certain for d in layer_differences(slow, fast))

@@ -278,9 +278,13 @@ def differences_document(of: LayerTable, against: LayerTable) -> Document:
 
 
 def _differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) -> View:
-    """Return a row a layer that makes the difference, those that are certain first, and the two wholes last."""
+    """Return a row a layer that makes the difference, the largest first, and the two wholes last.
+
+    Where there is no room for all, those that are certain have it.
+    """
     differences = layer_differences(of, against)
-    shown = sorted(differences, key=lambda d: (not d.certain, -abs(d.effect.estimate)))[:most]
+    kept = sorted(range(len(differences)), key=lambda i: not differences[i].certain)[:most]
+    shown = [differences[i] for i in sorted(kept)]
     scale = Scale.of(max(of.network.estimate, against.network.estimate) / 10, "s")
     names = [plain(table.arch) for table in (of, against)]
     heads = [
@@ -330,6 +334,9 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     lines.append(
         f"{len(certain)} of {len(differences)} layers differ for certain (Holm); the largest: {first}."
     )
+    if not differences[0].certain:  # one disturbed process is enough for that
+        larger = f"{_name(differences[0])} {_sign_show(differences[0].effect.estimate)}"
+        lines.append(f"Larger, and not certain: {larger}; more processes tell.")
     return lines
 
 

@@ -336,7 +336,11 @@ def test_ctrl_c_between_two_jobs_has_its_answer_too(tmp_path: Path, after: int) 
     assert done.raced.end == "cancelled"
     assert done.summary.cancelled
     assert "cancelled" in race_sentences(done.raced, done.known)[-1]
-    assert len(read_run(done.path).records) == after
+    stored = read_run(done.path)
+    assert len(stored.records) == len(done.summary.records) == after  # the last one as well
+    assert {job.id for job in stored.planned} == {record.job.id for record in stored.records}
+    times = done.raced.choice.candidates["state"]
+    assert (times == "measured").sum() == len({job.arch for job in machine.timed})
     assert len(machine.counted) + len(machine.timed) == after
 
 

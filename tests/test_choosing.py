@@ -15,6 +15,7 @@ import pytest
 from conftest import make_record, seconds
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from typer.testing import CliRunner
 
 from bench.analysis.choosing import COSTS, Budget, choose
@@ -486,6 +487,47 @@ def test_a_network_that_was_timed_with_its_weights_has_no_other_time() -> None:
     run = times(("lenet5(weights='a.pt')", 0.010), ("lenet5(weights='b.pt')", 0.020))
     rows = Candidates.measured(run, Accuracies.measured(known), []).table
     assert sorted(zip(rows["accuracy"], rows["latency"], strict=True)) == [(0.7, 0.020), (0.8, 0.010)]
+
+
+def edited(run: Run, *parts: str, **sources: str) -> Run:
+    """Return a run whose network `my.py:Net` is of such a file, or of several."""
+    files = {name.replace("_", "."): digest for name, digest in sources.items()}
+    records = [
+        structs.replace(r, card=replace(r.card, source_sha256="".join(parts) or str(files), sources=files))
+        if r.job.arch.startswith("my.py:Net")
+        else r
+        for r in run.records
+    ]
+    return replace(run, records=tuple(records))
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"my_py": "1", "layers_py": "2"}, {"my_py": "1", "layers_py": "3"}),  # an import was edited
+        ({"my_py": "1", "layers_py": "2"}, {"my_py": "3", "layers_py": "2"}),
+    ],
+)
+def test_accuracies_of_an_edited_network_are_not_joined_with_its_times(
+    before: dict[str, str], now: dict[str, str]
+) -> None:
+    run, known = times(("my.py:Net", 0.01), ("mlp", 0.004)), evaluated(("my.py:Net", 0.8), ("mlp", 0.7))
+    same = Candidates.measured(edited(run, **before), Accuracies.measured(edited(known, **before)), [])
+    assert sorted(same.table["network"]) == ["mlp", "my.py:Net"]
+    other = Candidates.measured(edited(run, **now), Accuracies.measured(edited(known, **before)), [])
+    assert list(other.table["network"]) == ["mlp"]
+    assert "their files are others now than in run tested: my.py:Net." in other.remarks[-1]
+    alone = edited(times(("my.py:Net", 0.01)), **now)
+    with pytest.raises(ConfigError, match="nothing is known of my.py:Net: their files are others now"):
+        Candidates.measured(alone, Accuracies.measured(edited(evaluated(("my.py:Net", 0.8)), **before)), [])
+
+
+@pytest.mark.parametrize(("digest", "kept"), [("1", True), ("2", False)])
+def test_a_network_of_one_file_is_the_same_with_weights(digest: str, kept: bool) -> None:
+    known = edited(evaluated(("my.py:Net(weights='a.pt')", 0.8), ("mlp", 0.7)), my_py="1", a_pt="9")
+    run = edited(times(("my.py:Net", 0.01), ("mlp", 0.004)), digest)
+    rows = Candidates.measured(run, Accuracies.measured(known), []).table
+    assert ("my.py:Net(weights='a.pt')" in set(rows["network"])) is kept
 
 
 def test_published_speeds_choose_by_accuracies_of_a_run() -> None:

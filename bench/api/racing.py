@@ -30,7 +30,7 @@ from bench.plan.config import Experiment
 from bench.plan.expand import Planned, expand
 from bench.records.history import records_beside
 from bench.records.record import Record
-from bench.records.store import Store
+from bench.records.store import Store, read_run
 
 if TYPE_CHECKING:
     from bench.analysis.choosing import Budget
@@ -120,7 +120,7 @@ def race(
         experiment = Experiment.parse(content, "choose").narrowed(archs=names, overrides=overrides)
         catalog = catalog_for(experiment, opened)
         cards = {card.name: card for cards in catalog.archs.values() for card in cards}
-        known = Known.of(list(cards), accuracies)
+        known = Known.of(list(cards), accuracies.of(cards.values()))
         check_explained(known, explain)
         catalog = replace(catalog, archs={card.name: (card,) for card in cards.values()})
         prepared = Prepared(experiment, catalog, ())
@@ -212,6 +212,7 @@ class _Course:
             self.summary.cancelled = True
             if not hasattr(self, "race"):
                 self._enter()
+            self._take_stored(store)
             return self._concluded("cancelled")
 
     def _run(self, store: Store) -> End:
@@ -229,6 +230,20 @@ class _Course:
                 if not self._measure(entrant, store):
                     return "cancelled"
         return "decided"
+
+    def _take_stored(self, store: Store) -> None:
+        """Take what was stored by now and not taken yet, as the race was cancelled between the two."""
+        taken = {record.job.id for record in self.summary.records}
+        planned = {one.job.id for one in self.plan}
+        jobs = {one.job.series(): one for own in (list(self.counting.values()), *self.timed) for one in own}
+        new = read_run(store.path).records[len(store.run.records) :]
+        last = {record.job.id: record for record in new if record.job.series() in jobs}
+        rest = [record for job, record in last.items() if job not in taken]
+        ran = [record.job for record in rest if record.job.id not in planned]
+        self.plan += [replace(jobs[job.series()], job=job) for job in ran]
+        self.summary.records += rest
+        self._take_counts(rest)
+        self._take(rest)
 
     def _next(self) -> list[int]:
         """Return which entrants to measure next: first those that are drawn, or others where all of those failed."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, median
 
@@ -14,6 +15,7 @@ import pandas as pd
 from bench.errors import ConfigError, UnknownNameError, unknown_name
 from bench.facts import SETS, accuracies
 from bench.io import JsonObject
+from bench.plan.card import ArchCard
 from bench.records.current import current
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest, read_run, run_called
@@ -50,6 +52,7 @@ class Accuracies:
         images: how many they are of.
         remark: where they come from, as a sentence.
         run: the name of the run that has measured them; empty for published ones.
+        cards: of each network of a run, what it was; none of published ones.
     """
 
     rows: pd.DataFrame
@@ -57,6 +60,7 @@ class Accuracies:
     images: int
     remark: str
     run: str = ""
+    cards: Mapping[str, ArchCard] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
@@ -133,7 +137,34 @@ class Accuracies:
             message = f"{run.name} has accuracies on several data sets: {kinds}"
             raise ConfigError(message, "name a run of one of them")
         remark = f"Accuracies are measured on {sets.pop()[0]}, top-1: run {run.name}; {images:,} images."
-        return cls(pd.DataFrame(rows, columns=_COLUMNS), "top-1", images, remark, run.name)
+        cards = {key[0]: records[-1].card for key, records in groups.items()}
+        return cls(pd.DataFrame(rows, columns=_COLUMNS), "top-1", images, remark, run.name, cards)
+
+    def of(self, cards: Iterable[ArchCard]) -> Accuracies:
+        """Return those of networks that are what costs are of: a file that was edited since says another network.
+
+        Raises:
+            ConfigError: where all of them were edited.
+        """
+        now = {architecture_of(card.name): card for card in cards}
+        edited = [
+            name
+            for name, card in self.cards.items()
+            if not card.is_same_code(now.get(architecture_of(name), card))
+        ]
+        if not edited:
+            return self
+        why = f"their files are others now than in run {self.run}"
+        rows = self.rows[~self.rows["network"].isin(edited)]
+        if rows.empty:
+            tip = "train or evaluate them again, into a run of another --name, and choose by that"
+            raise ConfigError(f"nothing is known of {', '.join(edited)}: {why}", tip)
+        return replace(self, rows=rows, remark=f"{self.remark} {left_out(why, edited)}")
+
+
+def left_out(reason: str, networks: Sequence[str]) -> str:
+    """Return a sentence on networks that are left out; empty where none is."""
+    return f"Left out, as {reason}: {', '.join(networks)}." if networks else ""
 
 
 def _accuracy_named(text: str) -> str:

@@ -13,7 +13,7 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.errors import ConfigError, unknown_name
 from bench.facts import Source, sources, speeds
-from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies, architecture_of
+from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies, architecture_of, left_out
 from bench.records.machines import by_machine
 from bench.records.store import Run
 from bench.units import show
@@ -112,6 +112,7 @@ class Candidates:
         costs[_SHAPE] = costs[_SHAPE].fillna(0).astype("int32")
         costs = costs.rename(columns={"network": "timed", "parameters": "counted"})
         costs["architecture"] = costs["timed"].map(architecture_of)
+        accuracies = accuracies.of(r.card for r in run.records if r.job.task == "infer")
         rows = accuracies.rows
         joined = costs.merge(rows, on=["architecture", *_SHAPE])
         both = joined["timed"].isin(rows["network"]) & joined["network"].isin(costs["timed"])
@@ -125,10 +126,10 @@ class Candidates:
         several = joined.duplicated(["network", "input_size"], keep=False)
         joined.loc[several, "network"] += " (" + joined["label"] + ")"
         own = f"Speeds are measured: run {run.name}, with their 95 % intervals over processes."
-        left_out = _left_out(
+        unknown = left_out(
             f"no accuracy of theirs is {accuracies.origin} for such images and classes", without
         )
-        return cls._of(_matching(joined, patterns), accuracies, (own, left_out, untimed))
+        return cls._of(_matching(joined, patterns), accuracies, (own, unknown, untimed))
 
     @classmethod
     def _of(cls, table: pd.DataFrame, accuracies: Accuracies, remarks: Sequence[str]) -> Candidates:
@@ -204,11 +205,7 @@ def _untimed(accuracies: Accuracies, joined: pd.DataFrame, reason: str) -> str:
     """Return which networks of a run of accuracies have no time; of published ones that goes without saying."""
     rows = accuracies.rows
     missing = rows.loc[~rows["network"].isin(joined["network"]), "network"] if accuracies.run else ()
-    return _left_out(reason, sorted(missing))
-
-
-def _left_out(reason: str, networks: Sequence[str]) -> str:
-    return f"Left out, as {reason}: {', '.join(networks)}." if networks else ""
+    return left_out(reason, sorted(missing))
 
 
 def _nothing_in_both(run: Run, accuracies: Accuracies, costs: pd.DataFrame) -> ConfigError:

@@ -84,8 +84,21 @@ class ArchCard:
             return []
         names = self.sources.keys() | now.sources.keys()
         changed = sorted(name for name in names if self.sources.get(name) != now.sources.get(name))
-        bare = now.name.partition("(")[0]
-        return changed or [bare.rpartition(":")[0] or bare]
+        return changed or list(now.files)
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The digests of the files that a network is made of, as `sources`; of one file, that its name begins with."""
+        if self.sources or self.source_sha256 is None:
+            return self.sources
+        bare = self.name.partition("(")[0]
+        return {bare.rpartition(":")[0] or bare: self.source_sha256}
+
+    def is_same_code(self, other: ArchCard) -> bool:
+        """Return whether a network is of the same files as another one, but for those of weights that one alone has."""
+        mine, theirs = self.files, other.files
+        both = mine.keys() & theirs.keys()
+        return all(mine[name] == theirs[name] for name in both) and bool(both or not mine or not theirs)
 
 
 # Words of a source that tell how images were tested, for records from before cards told it.

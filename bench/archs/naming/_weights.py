@@ -48,9 +48,7 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
     path, key = _with_key(asked)
     file = existing(path, "file of weights", "weights come of files: torch.save(net.state_dict(), FILE)")
     card, taken = arch.card, _taken(file, key)
-    first = card.name.partition("(")[0].rpartition(":")[0] or card.name
-    own = card.sources or ({first: card.source_sha256} if card.source_sha256 else {})
-    sources = {**own, path: digest(file) or ""}
+    sources = {**card.files, path: digest(file) or ""}
 
     def build(*, num_classes: int | None, **values: int) -> nn.Module:
         model = arch.builder(num_classes=num_classes, **values)

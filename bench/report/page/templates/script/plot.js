@@ -67,11 +67,11 @@ function plot(host, content, height = 380) {
         draw("rect", { x: box.left, y: box.top - 6, width: box.right - box.left + 8, height: box.bottom - box.top + 12 }))),
       ...rulers(x, y, box, shownNow), inner);
     marks = [];
-    rules.forEach(rule => drawRule(rule, inner, x, box));
+    const ruled = rules.flatMap(rule => drawRule(rule, inner, x, box));
     if (shownNow.front?.length > 1) inner.append(draw("path", { class: "front", d: path(stairs(shownNow.front.map(p => [x.at(p.x), y.at(p.y)]))) }));
     shownNow.lines.forEach(line => drawLine(line, inner, x, y));
     ownFirst(points).reverse().forEach(point => drawPoint(point, inner, x, y)); // one's own lie on top
-    labels(inner, box, width, (shownNow.front ?? []).length > 1 ? stairs(shownNow.front.map(p => [x.at(p.x), y.at(p.y)])) : []);
+    labels(inner, box, width, (shownNow.front ?? []).length > 1 ? stairs(shownNow.front.map(p => [x.at(p.x), y.at(p.y)])) : [], ruled);
     endLabels(box, longest(width));
     if (!marks.length) image.append(draw("text", { class: "none", x: width / 2, y: height / 2 }, "nothing to show with this choice"));
     paint(image);
@@ -92,10 +92,12 @@ function plot(host, content, height = 380) {
     places.forEach(([px, py], i) => marks.push({ px, py, network: line.network, tip: () => line.tip(line.points[i]), r: 4, label: "", end: i === places.length - 1 ? line.label : "" }));
   }
 
+  // Draws an upright line with its text, and returns what they take: left, top, right, bottom.
   function drawRule({ at, colour, text }, inner, x, box) {
-    const px = x.at(at), left = px < (box.left + box.right) / 2;
+    const px = x.at(at), left = px < (box.left + box.right) / 2, w = widthOf(text, false), from = left ? px + 5 : px - 5 - w;
     inner.append(draw("path", { class: "budget", d: path([[px, box.top], [px, box.bottom]]), stroke: colour }),
       draw("text", { class: "label", x: px + (left ? 5 : -5), y: box.bottom - 6, "text-anchor": left ? "start" : "end" }, text));
+    return [[px - 1, box.top, px + 1, box.bottom], [from, box.bottom - 16, from + w, box.bottom - 4]];
   }
 
   function drawPoint(point, inner, x, y) {
@@ -129,11 +131,11 @@ function plot(host, content, height = 380) {
   }
 
   // Labels where they hit nothing: to the right, to the left, above, below, beyond its bar, between; else the readout has to do.
-  function labels(inner, box, width, front) {
+  function labels(inner, box, width, front, ruled) {
     const inside = marks.filter(m => m.px >= box.left && m.px <= box.right && m.py >= box.top - 4 && m.py <= box.bottom + 4);
     const named = inside.filter(m => m.label);
     if (named.length > 400) return;
-    const taken = inside.map(m => [m.px - m.r, m.py - m.r, m.px + m.r, m.py + m.r]);
+    const taken = [...ruled, ...inside.map(m => [m.px - m.r, m.py - m.r, m.px + m.r, m.py + m.r])];
     for (const [[a, b], [c, d]] of named.flatMap(m => m.bars)) taken.push([Math.min(a, c) - 1, Math.min(b, d) - 1, Math.max(a, c) + 1, Math.max(b, d) + 1]);
     for (let i = 1; i < front.length; i++) {
       const [[a, b], [c, d]] = [front[i - 1], front[i]];

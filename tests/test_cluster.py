@@ -209,7 +209,7 @@ class TestRecords:
         seen: list[bytes] = []
 
         def train(target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
-            _, checkpoint, outputs, weights = args
+            _, checkpoint, outputs, weights, *_ = args
             assert weights is None  # they are kept where that is asked for alone
             seen.append(checkpoint.read_bytes() if checkpoint.is_file() else b"")
             write_file(checkpoint, b"epoch 2")

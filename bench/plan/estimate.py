@@ -20,7 +20,7 @@ from statistics import median
 from bench.plan.card import ArchCard
 from bench.plan.expand import Planned
 from bench.plan.job import Job
-from bench.plan.settings import Timed
+from bench.plan.settings import UNPREPARED, Timed
 from bench.plan.task import TASKS, Work
 
 _GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
@@ -283,6 +283,6 @@ def called_s(
 
 def compile_s(backend: str | None, *, later: bool = False) -> float:
     """Return the seconds that a backend takes to compile a network, besides, or in a later process to load it."""
-    if backend in (None, "eager", "cuda_graph"):
+    if backend in (None, *UNPREPARED):
         return 0.0
     return _GUESS_LOAD_S if later else _GUESS_COMPILE_S

@@ -195,6 +195,10 @@ class OfNetwork(OnDevice):
     memory_format: _MemoryFormat = "contiguous"
 
 
+UNPREPARED = ("eager", "cuda_graph")
+"""Backends that have nothing to compile or export."""
+
+
 class Timed(OfNetwork):
     """Settings of every task that times the calls of a network.
 
@@ -236,7 +240,7 @@ class Timed(OfNetwork):
     def likeness(self) -> tuple[str, ...]:
         """Calls of equally many images, for as long; with an engine that is prepared as long, or was so before."""
         alike = str(self.batch_size), f"{self.timing.warmup_s + self.timing.limit_s:g}s"
-        if self.backend == "eager":
+        if self.backend in UNPREPARED:
             return alike
         return *alike, self.backend, self.precision, "loaded" if self.replicate else "prepared"
 

@@ -270,3 +270,28 @@ class TestForecast:
             clock.now_s += 12.0  # two of them to begin and to write the record
             forecast.took(planned.job, 10.0)
         assert forecast.left_s() == pytest.approx(30 * 12.0, rel=0.05)
+
+
+@pytest.mark.parametrize("slower", [0.5, 1.0, 2.7])
+def test_on_a_machine_that_has_measured_nothing_what_is_computed_takes_as_much_longer_as_products(
+    slower: float,
+) -> None:
+    reference = estimates._reference()
+    guess, here = estimator([]), estimator([], {"cpu": reference["cpu matmul_rate"] / slower})
+    trained = training("resnet20", epochs=4)
+    assert here(trained) == pytest.approx(slower * guess(trained))
+    timed = called("any", 9e9)
+    given_s = estimates._BEGIN_S + 0.1 + 0.2
+    assert here(timed) == pytest.approx(given_s + slower * (guess(timed) - given_s))
+    assert here(make_planned()) == guess(make_planned())  # to count is no product
+    on_card = training("resnet20", device="cuda")
+    assert here(on_card) == guess(on_card)
+
+
+def test_the_look_at_a_machine_counts_for_little_once_it_has_measured() -> None:
+    there = estimates._reference()["cpu matmul_rate"]
+    done = ((one := called("any", 9e9)).job, one.card, 12.0)
+    other = called("other", 9e9)
+    for rate in (there, there / 3):
+        assert estimator([done], {"cpu": rate})(one) == 12.0
+        assert estimator([done], {"cpu": rate})(other) == pytest.approx(12.0)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench.cli._progress import Progress
 from bench.cli._words import at_place
-from bench.plan.expand import Planned
+from bench.plan.expand import Catalog, Planned
 from bench.records.record import Record
 from bench.records.store import Run
 from bench.units import duration
@@ -138,7 +138,7 @@ def test_the_time_left_has_the_report_where_one_follows(monkeypatch: pytest.Monk
     left = []
     for report in (False, True):
         progress = Progress(Console(file=io.StringIO(), width=300), report=report)
-        progress.planned([on_card(0), on_card(1)], Run("r", Path("nowhere/r"), ()), {})
+        progress.planned([on_card(0), on_card(1)], Run("r", Path("nowhere/r"), ()), Catalog())
         progress.reused([])
         left.append(progress.report_s)
         assert progress._left() == f"about {duration(progress.forecast.left_s() + left[-1])} left"
@@ -147,7 +147,7 @@ def test_the_time_left_has_the_report_where_one_follows(monkeypatch: pytest.Monk
 
 def test_nothing_is_forecast_where_nothing_is_left(plain: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = [on_card(0), on_card(1)]
-    plain.planned(plan, Run("r", Path("nowhere/r"), ()), {})
+    plain.planned(plan, Run("r", Path("nowhere/r"), ()), Catalog())
     with monkeypatch.context() as patch:
         patch.setattr(plain, "expected", lambda: pytest.fail("it takes seconds for very many jobs"))
         plain.reused([make_record(job=planned.job) for planned in plan])

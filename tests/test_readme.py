@@ -76,7 +76,7 @@ def test_what_is_said_of_the_stored_run_is_so():
 def test_the_time_of_the_main_job_is_what_it_took():
     began = [datetime.fromisoformat(record.started_at).timestamp() for record in reference().records]
     ended = max(at + record.duration_s for at, record in zip(began, reference().records, strict=True))
-    assert "takes about four minutes on two CPU cores" in SAID
+    assert "takes four to eight minutes on two CPU cores" in SAID
     assert 240 / 1.3 < ended - min(began) < 240 * 1.3
 
 

@@ -28,6 +28,7 @@ from bench.cli._live import Below, Measured
 from bench.cli._progress import Progress
 from bench.cli._screen import Screen
 from bench.cli._words import headline
+from bench.plan.expand import Catalog
 from bench.records.record import Record, count
 from bench.records.store import Run
 from bench.report.tables.formats import _COLOURS
@@ -158,7 +159,7 @@ def drawn(screen: Screen | None, monkeypatch: pytest.MonkeyPatch) -> str:
     made = Console(file=stream, force_terminal=True, width=80, height=24, highlight=False)
     with Progress(made, screen) as progress:
         plan = [make_planned(arch=status) for status in ALL_STATUSES]
-        progress.planned(plan, Run("r", Path("nowhere/r"), ()), {})
+        progress.planned(plan, Run("r", Path("nowhere/r"), ()), Catalog())
         for planned in plan:
             progress.started(planned, len(plan))
             error = None if planned.job.arch == "ok" else {"message": "no room"}

@@ -283,7 +283,7 @@ def carry_out(
         observer.collected(records)
     with Store(path, before) as store:
         store.write_info(info_of(prepared, store.run, argv, band))
-        observer.planned(prepared.plan, store.run, prepared.catalog.environment)
+        observer.planned(prepared.plan, store.run, prepared.catalog)
         return Done(store.path, run_plan(prepared.plan, executor, store, prepared.catalog, observer))
 
 

@@ -148,7 +148,7 @@ def jobs(
     records = read_run(folder).records if (folder / RECORDS).is_file() else ()
     environment = prepared.catalog.environment
     done = reusable(records, [environment], prepared.plan)
-    estimate = estimator(durations(folder, records, environment))
+    estimate = estimator(durations(folder, records, environment), prepared.catalog.rates)
     states = [planned.status or ("done" if planned.job.id in done else "run") for planned in prepared.plan]
     rows = zip(prepared.plan, states, strict=True)
     known = tuple(Row(p, s, estimate(p) if s == "run" else 0.0) for p, s in rows)

@@ -129,7 +129,7 @@ def race(
         with Store(path) as store:
             info = info_of(prepared, store.run, argv)
             store.write_info(info)
-            course.observer.planned((), store.run, catalog.environment)
+            course.observer.planned((), store.run, catalog)
             course.observer.granted(time.left, len(known.table))
             raced = course.answer(store)
             jobs = [planned.job.to_json() for planned in course.plan]

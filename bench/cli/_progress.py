@@ -24,9 +24,8 @@ from bench.cli._streams import note
 from bench.cli._words import at_place, edits, few, headline
 from bench.execution.places import HOST
 from bench.execution.runner import Observer
-from bench.io import JsonObject
 from bench.plan.estimate import Forecast, estimator, report_s
-from bench.plan.expand import Planned
+from bench.plan.expand import Catalog, Planned
 from bench.plan.task import TASKS
 from bench.records.environment import usable_cores
 from bench.records.history import durations
@@ -126,10 +125,10 @@ class Progress(Observer):
         table = [Below(self.measured, len(self.bar.tasks))] if self.measured else []
         return Group(*table, self.bar)
 
-    def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:
+    def planned(self, plan: Sequence[Planned], before: Run, catalog: Catalog) -> None:
         """Say what could not be read, what is measured again, and how long it will take."""
         self.jobs, self.total, self.done = len(plan), 0, 0
-        self.forecast, self.expected = _nothing(), partial(_forecast, plan, before, machine)
+        self.forecast, self.expected = _nothing(), partial(_forecast, plan, before, catalog)
         self.report_s = report_s(time.monotonic() - self.begin_s, len(plan)) if self.report else 0.0
         keeping(before.path)
         for words in dict.fromkeys(p.note for p in plan if p.note):
@@ -273,15 +272,15 @@ def _nothing() -> Forecast:
     return Forecast((), lambda _: 0.0)
 
 
-def _forecast(plan: Sequence[Planned], before: Run, machine: JsonObject) -> Forecast:
-    estimate = estimator(durations(before.path, before.records, machine))
+def _forecast(plan: Sequence[Planned], before: Run, catalog: Catalog) -> Forecast:
+    estimate = estimator(durations(before.path, before.records, catalog.environment), catalog.rates)
     return Forecast(plan, estimate, cores=usable_cores())
 
 
 class Quiet(Observer):
     """Says nothing but that a place is lost, or that another run has the device: it would seem to hang."""
 
-    def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:  # noqa: ARG002
+    def planned(self, plan: Sequence[Planned], before: Run, catalog: Catalog) -> None:  # noqa: ARG002
         """Note where the results are kept."""
         keeping(before.path)
 

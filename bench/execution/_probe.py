@@ -5,7 +5,9 @@ Each function sends one event, ``("answer", value)`` or ``("error", BenchError)`
 
 from __future__ import annotations
 
+import math
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -209,7 +211,27 @@ def _catalog(names: Sequence[str], datasets: Sequence[str], evaluated: Sequence[
         backends=tuple(BACKENDS),
         environment=environment.machine(),
         no_cuda=why,
+        rates={"cpu": _rate()},
     )
+
+
+_LOOK_S, _SIDE = 0.1, 512  # of the products that are timed
+
+
+def _rate() -> float:
+    """Return the multiply-accumulates a second of matrix products in single precision, the best of a short look.
+
+    Plans go by it on a machine that has measured nothing yet; what is measured never does.
+    """
+    import torch
+
+    with torch.inference_mode():
+        matrix = torch.ones(_SIDE, _SIDE)
+        best, until = math.inf, time.perf_counter() + _LOOK_S
+        while (begin := time.perf_counter()) < until:
+            torch.mm(matrix, matrix)
+            best = min(best, time.perf_counter() - begin)
+    return _SIDE**3 / best
 
 
 def _cuda_devices() -> tuple[int, str | None]:

@@ -41,8 +41,8 @@ _LAST_S = 10.0  # of a job that has begun, at least, however soon the time of it
 class Observer:
     """Told what happens; does nothing by itself."""
 
-    def planned(self, plan: Sequence[Planned], before: Run, machine: JsonObject) -> None:
-        """The jobs are known, what the store held before, and the environment of the machine that leads the run."""
+    def planned(self, plan: Sequence[Planned], before: Run, catalog: Catalog) -> None:
+        """The jobs are known, what the store held before, and what is known of the machine that leads the run."""
 
     def granted(self, left: Callable[[], float], networks: int) -> None:
         """So many networks race until the time of the run is over, of which so many seconds are left."""

@@ -1,8 +1,8 @@
 """How long a plan will take.
 
 From records of the same jobs on this machine where there are some; else from what they took on a reference machine
-(`durations.csv`, of the committed runs), in proportion to what others took here; else, in proportion again, by the
-tasks' rules of thumb, which know how many multiply-accumulates a call has.
+(`durations.csv`, of the committed runs), as much longer as matrix products take here, and in proportion to what others
+took here; else, in proportion again, by the tasks' rules of thumb, which know how many multiply-accumulates a call has.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from statistics import median
+from types import MappingProxyType
 
 from bench.plan.card import ArchCard
 from bench.plan.expand import Planned
@@ -41,13 +42,28 @@ _Estimate = Callable[[Planned], float]
 _Likeness = tuple[str, ...]
 
 
-def estimator(history: Iterable[tuple[Job, ArchCard, float]]) -> _Estimate:
+def estimator(
+    history: Iterable[tuple[Job, ArchCard, float]], rates: Mapping[str, float] = MappingProxyType({})
+) -> _Estimate:
     """Return a function that gives the seconds of a planned job.
 
-    Of the jobs that have run here, with their networks and seconds, those count that are most alike; a training counts
-    by the epoch. A training of another network takes as long, and any other job of another network what the rule of
-    thumb says, in proportion to what it says of those.
+    `rates` are of this machine, as `Catalog.rates`. Of the jobs that have run here, with their networks and seconds,
+    those count that are most alike; a training counts by the epoch. A training of another network takes as long, and
+    any other job of another network what the rule of thumb says, in proportion to what it says of those.
     """
+    slower = {
+        kind: there / here
+        for kind, here in rates.items()
+        if (there := _reference().get(f"{kind} {_RATE_OF}"))
+    }
+
+    def by_rule(job: Job, card: ArchCard, images: int = 0) -> float:
+        return _slower(job, _by_rule(job, card, images), slower)
+
+    def of_reference(job: Job) -> float | None:
+        there = _reference().get(_filed(job))
+        return None if there is None else _slower(job, there, slower)
+
     by_likeness: dict[_Likeness, list[float]] = defaultdict(list)
     ratios: dict[str, list[float]] = defaultdict(list)
     for job, card, seconds in history:
@@ -57,8 +73,8 @@ def estimator(history: Iterable[tuple[Job, ArchCard, float]]) -> _Estimate:
         for likeness in _same(job):
             by_likeness[likeness].append(an_epoch)
         for likeness in _alike(job):
-            by_likeness[likeness].append(an_epoch if _is_trained(job) else seconds / _by_rule(job, card))
-        if (there := _reference().get(_filed(job))) is not None:
+            by_likeness[likeness].append(an_epoch if _is_trained(job) else seconds / by_rule(job, card))
+        if (there := of_reference(job)) is not None:
             ratios[job.task].append(an_epoch / there)
     here = {likeness: median(seconds) for likeness, seconds in by_likeness.items()}
     paces = {task: median(of_task) for task, of_task in ratios.items()}
@@ -70,16 +86,35 @@ def estimator(history: Iterable[tuple[Job, ArchCard, float]]) -> _Estimate:
         job = planned.job
         if planned.status is not None:
             return 0.0
-        an_epoch, there, alike = first(_same(job)), _reference().get(_filed(job)), first(_alike(job))
+        an_epoch, there, alike = first(_same(job)), of_reference(job), first(_alike(job))
         if an_epoch is None and there is not None:
             an_epoch = there * paces.get(job.task, 1.0)
         if an_epoch is None and _is_trained(job):
             an_epoch = alike
         if an_epoch is not None:
             return an_epoch * job.settings.length
-        return min(_by_rule(job, planned.card, planned.images) * (alike or 1.0), planned.timeout_s)
+        return min(by_rule(job, planned.card, planned.images) * (alike or 1.0), planned.timeout_s)
 
     return estimate
+
+
+_RATE_OF = "matmul_rate"  # of the reference machine, beside the seconds of its jobs
+_BEGIN_S = 0.3  # of a process that times, before its first call
+
+
+def _slower(job: Job, there_s: float, paces: Mapping[str, float]) -> float:
+    """Return the seconds of a job that took `there_s` on the reference machine.
+
+    What is computed takes as much longer as matrix products do; the time that its timing is given is the same, and so
+    is that of jobs that count, or measure the machine.
+    """
+    pace = paces.get(job.device_kind, 1.0)
+    if _is_trained(job):
+        return there_s * pace
+    if not isinstance(job.settings, Timed):
+        return there_s
+    given_s = min(there_s, _BEGIN_S + job.settings.timing.warmup_s + job.settings.timing.limit_s)
+    return given_s + (there_s - given_s) * pace
 
 
 def _is_trained(job: Job) -> bool:

@@ -48,6 +48,7 @@ class Catalog:
         no_cuda: why there is no CUDA device, where there is none.
         machines: by kind of device, the environments of all machines of a cluster that have one; empty for this one.
         unused: names of further ones that cannot be used, each with the reason.
+        rates: by kind of device, multiply-accumulates a second of matrix products, by a short look; of this machine.
     """
 
     devices: tuple[str, ...] = ("cpu",)
@@ -61,6 +62,7 @@ class Catalog:
     no_cuda: str | None = None
     machines: Mapping[str, tuple[JsonObject, ...]] = field(default_factory=dict)
     unused: tuple[tuple[str, str], ...] = ()
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
     def set_name(data: str, split: str) -> str:

@@ -98,6 +98,18 @@ def test_a_condition_that_a_file_changes_is_set_back_and_told(name: str) -> None
     assert restore(before) == {}
 
 
+def test_after_autocast_that_nobody_left_weights_are_cast_anew() -> None:
+    before, layer, images = read(), torch.nn.Linear(2, 2, bias=False), torch.ones(1, 2)
+    torch.autocast("cpu", torch.bfloat16).__enter__()
+    torch.set_autocast_enabled("cpu", False)  # which leaves it half
+    assert restore(before) == {"autocast": "off -> off, entered 1 times"}
+    for factor in (1.0, 0.0):  # as a step of an optimiser changes them
+        with torch.no_grad():
+            layer.weight.fill_(factor)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer(images).tolist() == [[2 * factor, 2 * factor]]
+
+
 def test_a_folder_that_is_gone_is_left(tmp_path: Path) -> None:
     before, gone = read(), tmp_path / "gone"
     gone.mkdir()

@@ -215,12 +215,22 @@ def _set_clocks(_: str) -> None:
 def _casts() -> str:
     """Return where autocast is on, and what it casts to; jobs enter it around each call alone."""
     on = (device for device in ("cpu", "cuda") if torch.is_autocast_enabled(device))
-    return ", ".join(f"{torch.get_autocast_dtype(device)} on {device}" for device in on) or "off"
+    words = ", ".join(f"{torch.get_autocast_dtype(device)} on {device}" for device in on) or "off"
+    return words + (f", entered {entered} times" if (entered := _entered()) else "")
+
+
+def _entered() -> int:
+    """Return how often autocast was entered and not left yet."""
+    torch.autocast_increment_nesting()
+    return torch.autocast_decrement_nesting()
 
 
 def _set_casts(_: str) -> None:
     for device in ("cpu", "cuda"):
         torch.set_autocast_enabled(device, False)
+    while _entered() > 0:
+        torch.autocast_decrement_nesting()
+    torch.clear_autocast_cache()  # else trainings under it would go on with weights that were cast before a step
 
 
 _CONDITIONS: Mapping[str, _Condition] = {

@@ -21,7 +21,7 @@ from bench.errors import UnsupportedError
 from bench.execution import Ended
 from bench.execution._worker import _measure
 from bench.execution.runner import run_plan
-from bench.plan.estimate import estimator
+from bench.plan.estimate import Past, estimator
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import Hooks
@@ -276,5 +276,5 @@ def test_a_plan_knows_that_the_first_process_pays() -> None:
     first, later = guess(infer(0)), guess(infer(1))
     assert first > later == guess(infer(7)) > guess(infer(0, "eager")) == guess(infer(1, "eager"))
     planned = [infer(number) for number in (0, 1)]
-    known = estimator(zip((p.job for p in planned), (p.card for p in planned), (60.0, 5.0), strict=True))
+    known = estimator(Past(p.job, p.card, s) for p, s in zip(planned, (60.0, 5.0), strict=True))
     assert [known(infer(number)) for number in (0, 1, 2)] == [60.0, 5.0, 5.0]

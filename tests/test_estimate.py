@@ -8,26 +8,39 @@ from typing import Any
 
 import pytest
 from conftest import make_catalog, make_planned
+from stand_in import StandIn
 
+from bench.execution import Ended, Send
+from bench.execution._probe import _macs_of
+from bench.execution.catalog import with_counts
 from bench.plan import estimate as estimates
 from bench.plan.card import ArchCard
 from bench.plan.config import Experiment
-from bench.plan.estimate import _RATE, _USUAL_MACS, Forecast, estimator
+from bench.plan.estimate import _RATE, _USUAL_MACS, Forecast, Past, estimator, wants_counts
 from bench.plan.expand import Planned, expand
-from bench.tasks.accuracy import _GUESS_IMAGE_S, _GUESS_S
+from bench.plan.task import Work
+from bench.tasks.accuracy import _GUESS_IMAGE_S, _GUESS_MACS, _GUESS_RATE, _GUESS_S, _GUESS_SIZE
 from bench.tasks.cost import _GUESS_S as COUNT_S
 from bench.tasks.infer import _FORWARDS as INFER_FORWARDS
 from bench.tasks.train_step import _FORWARDS as STEP_FORWARDS
 
 
-def training(arch: str = "net", epochs: int = 4, images: int = 1437, **settings: Any) -> Planned:
+def training(
+    arch: str = "net",
+    epochs: int = 4,
+    images: int = 1437,
+    tests: int = 360,
+    macs: float | None = None,
+    **settings: Any,
+) -> Planned:
     settings = {"device": "cpu", "dataset": "digits", "epochs": epochs, **settings}
-    return replace(make_planned(task="accuracy", arch=arch, settings=settings), images=images, timeout_s=1e6)
+    planned = make_planned(task="accuracy", arch=arch, settings=settings)
+    return replace(planned, work=Work(images, tests, macs), timeout_s=1e6)
 
 
 def history(*done: tuple[Planned, float]) -> Callable[[Planned], float]:
     """Return the estimate after some jobs."""
-    return estimator((planned.job, planned.card, seconds) for planned, seconds in done)
+    return estimator(Past(planned.job, planned.card, seconds, planned.work.macs) for planned, seconds in done)
 
 
 def test_a_training_takes_its_epochs() -> None:
@@ -37,6 +50,24 @@ def test_a_training_takes_its_epochs() -> None:
     assert estimate(training("other", epochs=2)) == 10.0  # another network on the same images
 
 
+def test_a_training_of_another_network_takes_what_it_computes_more() -> None:
+    guess, small, large = estimator([]), training("small", macs=1e6), training("large", macs=1e8)
+    factor = guess(large) / guess(small)
+    assert factor > 10
+    assert history((small, 20.0))(large) == pytest.approx(20.0 * factor)
+    assert history((training("small"), 20.0))(large) == 20.0  # of which it is not known what it computes
+
+
+def test_what_is_counted_for_a_plan() -> None:
+    assert wants_counts(training("new"))
+    assert not wants_counts(training("new", macs=1e6))
+    assert not wants_counts(training("lenet5"))  # has run on the reference machine
+    assert wants_counts(called("new"))
+    assert not wants_counts(called("new", 1e9))  # published
+    assert not wants_counts(make_planned())
+    assert not wants_counts(replace(training("new"), status="skipped"))
+
+
 @pytest.mark.parametrize("other", [{"dataset": "cifar10"}, {"train_images": 100}, {"backend": "compiled"}])
 def test_trainings_on_other_images_tell_nothing(other: dict[str, Any]) -> None:
     estimate = history((training(epochs=4), 1e5))
@@ -44,12 +75,15 @@ def test_trainings_on_other_images_tell_nothing(other: dict[str, Any]) -> None:
     assert estimate(unlike) == estimator([])(unlike)
 
 
-def test_the_guess_grows_with_images_and_epochs() -> None:
-    guess = estimator([])
-    work = (training().job.input_size / 28) ** 2  # of an image, to one of 28 px
-    assert guess(training(epochs=30, images=50_000)) == pytest.approx(
-        _GUESS_S["cpu"] + 30 * 50_000 * _GUESS_IMAGE_S["cpu"] * work
-    )
+def test_the_guess_grows_with_images_epochs_and_what_a_network_computes() -> None:
+    guess, macs, forward_s = estimator([]), 4e7, 4e7 / _GUESS_RATE
+    image_s = _GUESS_IMAGE_S["cpu"] * (training().job.input_size / _GUESS_SIZE) ** 2
+    an_epoch = 50_000 * (image_s + 3 * forward_s) + 10_000 * (image_s + forward_s)
+    known = training("other", epochs=30, images=50_000, tests=10_000, macs=macs)
+    assert guess(known) == pytest.approx(_GUESS_S["cpu"] + 30 * an_epoch)
+    unknown = replace(known, work=replace(known.work, macs=None))
+    usual = _GUESS_MACS * (known.job.input_size / _GUESS_SIZE) ** 2
+    assert guess(unknown) == guess(replace(known, work=replace(known.work, macs=usual)))
     assert guess(training(epochs=30, images=50_000, device="cuda")) == pytest.approx(
         _GUESS_S["cuda"] + 30 * 50_000 * _GUESS_IMAGE_S["cuda"]
     )
@@ -63,7 +97,7 @@ def test_the_guess_grows_with_images_and_epochs() -> None:
 def test_a_plan_knows_its_images(asked: dict[str, Any], images: int) -> None:
     block = {"task": "accuracy", "dataset": "digits", **asked, "grid": {"arch": ["a"]}}
     (planned,) = expand(Experiment.parse({"blocks": [block]}), make_catalog("a"))
-    assert planned.images == images
+    assert planned.work == Work(images, 360)
 
 
 class TestReference:
@@ -261,6 +295,14 @@ class TestForecast:
             forecast.took(planned.job, 10.0)
         assert forecast.left_s() == pytest.approx(60 * 10.0 / 2, rel=0.1)
 
+    def test_a_job_that_tells_how_far_it_has_come_is_believed(self) -> None:
+        clock = Clock()
+        forecast = Forecast([training("slow"), infer("b")], lambda _: 10.0, now=clock)
+        forecast.begin()
+        clock.now_s += 20.0
+        forecast.under_way(training("slow").job, 80.0)  # a fourth of it is done
+        assert forecast.left_s() == pytest.approx(60.0 + 10.0)
+
     def test_what_lies_between_jobs_counts(self) -> None:
         plan = [infer(f"n{number}") for number in range(60)]
         clock = Clock()
@@ -290,8 +332,41 @@ def test_on_a_machine_that_has_measured_nothing_what_is_computed_takes_as_much_l
 
 def test_the_look_at_a_machine_counts_for_little_once_it_has_measured() -> None:
     there = estimates._reference()["cpu matmul_rate"]
-    done = ((one := called("any", 9e9)).job, one.card, 12.0)
+    done = Past((one := called("any", 9e9)).job, one.card, 12.0)
     other = called("other", 9e9)
     for rate in (there, there / 3):
         assert estimator([done], {"cpu": rate})(one) == 12.0
         assert estimator([done], {"cpu": rate})(other) == pytest.approx(12.0)
+
+
+class Counting(StandIn):
+    """Counts what it is asked to, but for the user's networks that end their process; notes what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[str]] = []
+
+    def call(self, target: str, args: tuple[Any, ...], *, timeout_s: float, on_event: Send) -> Ended:
+        self.asked.append([shape[0] for shape in args[0]])
+        if self.asked[-1] == ["evil.py:Net"]:
+            return Ended(exitcode=1)
+        on_event(("answer", [1e6 * size for _, size, _, _ in args[0]]))
+        return Ended()
+
+
+def test_a_plan_counts_what_its_estimates_need_once_and_the_user_s_networks_apart() -> None:
+    names = ("new", "my.py:Net", "evil.py:Net")
+    plan = [training(name, epochs=epochs) for name in names for epochs in (1, 2)]
+    executor, size = Counting(), plan[0].job.input_size
+    counted = with_counts([*plan, training("lenet5")], executor)
+    assert executor.asked == [["new"], ["my.py:Net"], ["evil.py:Net"]]
+    assert [p.work.macs for p in counted] == [1e6 * size] * 4 + [None] * 3
+    assert [p.job for p in counted] == [*(p.job for p in plan), training("lenet5").job]
+
+
+def test_networks_are_counted_in_the_shape_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.execution._probe._COUNT_S", 1e6)
+    shapes = [("linear", 8, 1, 10), ("alexnet", 8, 1, 10), ("linear", 16, 3, 5)]
+    assert _macs_of(shapes) == [8 * 8 * 10, None, 16 * 16 * 3 * 5]
+    monkeypatch.setattr("bench.execution._probe._COUNT_S", 0.0)
+    assert _macs_of(shapes) == [8 * 8 * 10, None, None]  # the time is over

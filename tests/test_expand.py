@@ -14,7 +14,7 @@ from bench.errors import BenchError, ConfigError, DeviceError, UnknownNameError
 from bench.execution.data import without
 from bench.plan.card import ArchCard
 from bench.plan.config import Experiment
-from bench.plan.estimate import estimator
+from bench.plan.estimate import Past, estimator
 from bench.plan.expand import Planned, expand
 from bench.plan.job import Job
 from bench.plan.task import TASKS, Work
@@ -284,7 +284,7 @@ def test_estimates_come_from_the_most_alike() -> None:
     other_batch = make_planned(task="infer", settings={"batch_size": 8})
     other_arch = make_planned(task="infer", arch="b", settings={"batch_size": 1})
     third = make_planned(task="infer", arch="c", settings={"batch_size": 1})
-    estimate = estimator([(one.job, one.card, 3.0), (third.job, third.card, 5.0)])
+    estimate = estimator([Past(one.job, one.card, 3.0), Past(third.job, third.card, 5.0)])
     assert estimate(one) == 3.0
     mean = (3.0 + 5.0) / 2  # of the task at the same batch size
     assert estimate(other_arch) == pytest.approx(mean)

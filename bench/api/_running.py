@@ -18,7 +18,7 @@ from bench.api._objects import Network, names_of
 from bench.api.runs import open_executor, run_folder
 from bench.errors import ConfigError, UnknownNameError, nearest
 from bench.execution import Executor
-from bench.execution.catalog import ask, catalog_for, without_refused
+from bench.execution.catalog import ask, catalog_for, with_counts, without_refused
 from bench.execution.data import fetch_all, without
 from bench.execution.places import Remote, places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
@@ -161,7 +161,7 @@ def prepare(
             tip = f"did you mean the experiment {close[0]}? ({error.tip})"
             raise UnknownNameError(error.message, tip) from None
         raise
-    plan = in_rounds(without_refused(expand(narrowed, catalog), executor))
+    plan = in_rounds(with_counts(without_refused(expand(narrowed, catalog), executor), executor))
     if narrowed.study and not (archs or tasks):
         narrowed.study.check([p.job for p in plan])
     return Prepared(narrowed, catalog, plan)

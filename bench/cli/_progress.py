@@ -26,6 +26,7 @@ from bench.execution.places import HOST
 from bench.execution.runner import Observer
 from bench.plan.estimate import Forecast, estimator, report_s
 from bench.plan.expand import Catalog, Planned
+from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records.environment import usable_cores
 from bench.records.history import durations
@@ -75,6 +76,7 @@ class Progress(Observer):
         self.before = 0
         self.done = 0
         self.reasons: set[str] = set()
+        self.job: Job | None = None
         self.job_begin_s = 0.0
         self.begin_s = self.told_s = time.monotonic()  # the time left was last told in a line then
         self.report, self.report_s = report, 0.0
@@ -164,7 +166,7 @@ class Progress(Observer):
         """Show the job and the time left."""
         self.label = visible(at_place(planned.job))  # the bar is drawn behind the console's back
         self.steps = TASKS.get(planned.job.task).steps
-        self.job_begin_s = time.monotonic()
+        self.job, self.job_begin_s = planned.job, time.monotonic()
         self.begun(self.label, total)
 
     def stage(self, name: str) -> None:
@@ -173,8 +175,15 @@ class Progress(Observer):
 
     def progress(self, done: int, total: int) -> None:
         """Show the epochs of a training, or the images of an evaluation, and how long the rest will take."""
-        left = duration((time.monotonic() - self.job_begin_s) / done * (total - done))
+        left = self.of_whole(self.job, time.monotonic() - self.job_begin_s, done, total)
         self.bar.update(self.task, description=f"{self.label}: {self.steps} {done} of {total}, {left} to go")
+
+    def of_whole(self, job: Job | None, taken_s: float, done: int, total: int) -> str:
+        """Tell the forecast how long a job takes that has come so far; return how long the rest of it takes."""
+        whole_s = taken_s / done * total
+        if job is not None:
+            self.forecast.under_way(job, whole_s)
+        return duration(whole_s - taken_s)
 
     def waiting(self, device: str, holder: str) -> None:
         """Say that another run holds the device."""
@@ -298,6 +307,7 @@ class _AtPlace(Observer):
 
     def __init__(self, run: Progress, place: str, has_row: bool) -> None:
         self.run, self.place, self.label, self.steps = run, place, "", "epoch"
+        self.job: Job | None = None
         self.row: TaskID | None = None
         if has_row:
             self.row = run.bar.add_task("", total=1, left="", head=visible(place))
@@ -307,6 +317,7 @@ class _AtPlace(Observer):
         """Show the job, and how far the run is."""
         self.run.made_at[planned.job.id] = self.place
         self.label, self.begin_s = at_place(planned.job, self.place), time.monotonic()
+        self.job = planned.job
         self.steps = TASKS.get(planned.job.task).steps
         self._show(self.label, completed=0, total=1)
         self.run.begun("", total)
@@ -317,7 +328,7 @@ class _AtPlace(Observer):
 
     def progress(self, done: int, total: int) -> None:
         """Show the epochs of a training, or the images of an evaluation, and how long the rest will take."""
-        left = duration((time.monotonic() - self.begin_s) / done * (total - done))
+        left = self.run.of_whole(self.job, time.monotonic() - self.begin_s, done, total)
         self._show(f"{self.label}: {self.steps} {done} of {total}, {left} to go", completed=done, total=total)
 
     def waiting(self, device: str, holder: str) -> None:

@@ -5,6 +5,7 @@ Each function sends one event, ``("answer", value)`` or ``("error", BenchError)`
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -75,6 +76,14 @@ def probe_units(send: Send, pattern: str | None) -> None:
 def probe_backends(send: Send, jobs: Sequence[JsonObject]) -> None:
     """Answer with why the backend of each job cannot run it; None where that would only show when it is tried."""
     _answer(send, lambda: _refusals(jobs))
+
+
+def probe_macs(send: Send, shapes: Sequence[tuple[str, int, int, int | None]]) -> None:
+    """Answer with the multiply-accumulates of networks by name, px, channels and classes; it may run the user's code.
+
+    None stands for one that cannot be counted, and for those whose turn has not come in the time there is.
+    """
+    _answer(send, lambda: _macs_of(shapes))
 
 
 def probe_layers(send: Send, name: str, depth: int | None, shape: Mapping[str, int | None]) -> None:
@@ -194,6 +203,24 @@ def _counted(name: str) -> dict[str, object]:
         "card": arch.card.to_json(),
         "counts": counts | {"buffers": costs["parameters"].detail["buffers"]},
     }
+
+
+_COUNT_S = 3.0  # of counting for a plan, which may name a thousand networks; one is always counted
+
+
+def _macs_of(shapes: Sequence[tuple[str, int, int, int | None]]) -> list[float | None]:
+    from bench.archs.naming import resolve
+    from bench.costs import COSTS, prepare
+
+    begin, counts = time.monotonic(), list[float | None]()
+    for name, size, channels, classes in shapes:
+        counts.append(None)
+        if len(counts) > 1 and time.monotonic() - begin > _COUNT_S:
+            continue
+        with contextlib.suppress(Exception):  # the job will say what it is
+            subject = prepare(resolve(name), input_size=size, in_channels=channels, num_classes=classes)
+            counts[-1] = next(m.samples[0] for m in COSTS.get("macs")(subject) if m.name == "macs")
+    return counts
 
 
 def _catalog(names: Sequence[str], datasets: Sequence[str], evaluated: Sequence[tuple[str, str]]) -> Catalog:

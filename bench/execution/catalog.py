@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from bench.execution import Ended, Event, Executor
 from bench.execution.places import Remote
 from bench.plan.card import ArchCard
 from bench.plan.config import Block, Experiment
+from bench.plan.estimate import wants_counts
 from bench.plan.expand import USUAL_SPLIT, Catalog, Planned
 from bench.plan.job import Job
 from bench.plan.task import TASKS
@@ -22,6 +24,8 @@ from bench.plan.task import TASKS
 _AnswerT = TypeVar("_AnswerT")
 _PROBE_S = 120.0
 _FIT_S = 30.0
+_COUNT_S = 10.0
+_COUNTED = 8  # networks of the user's, at most: each needs a process
 _LIBRARIES = ("torchvision", "timm", "hf", "pattern")
 _SAVED = (".pt2", ".pt", ".pth", ".torchscript", ".ts", ".safetensors")  # endings of networks that are files
 
@@ -62,6 +66,24 @@ def without_refused(plan: Sequence[Planned], executor: Executor) -> tuple[Planne
         else:
             marked[p.job.id] = p
     return tuple(marked.values())
+
+
+def with_counts(plan: Sequence[Planned], executor: Executor) -> tuple[Planned, ...]:
+    """Return the plan with how much networks compute, where its estimate depends on it; the user's one by one."""
+    jobs = {p.job.id: p.job for p in plan if wants_counts(p)}
+    shape_of = {i: (j.arch, j.input_size, j.in_channels, j.num_classes) for i, j in jobs.items()}
+    shapes = list(dict.fromkeys(shape_of.values()))
+    own = [[shape] for shape in shapes if _is_users(shape[0])]
+    others = [shape for shape in shapes if not _is_users(shape[0])]
+    macs: dict[object, float | None] = {}
+    for asked in filter(None, [others, *own[:_COUNTED]]):
+        with contextlib.suppress(BenchError):  # one that hangs or kills its process: the job will tell
+            counts = ask(executor, list[float | None], "probe_macs", asked, timeout_s=_COUNT_S)
+            macs |= zip(asked, counts, strict=True)
+    counted = {i: count for i, shape in shape_of.items() if (count := macs.get(shape)) is not None}
+    return tuple(
+        replace(p, work=replace(p.work, macs=counted[p.job.id])) if p.job.id in counted else p for p in plan
+    )
 
 
 def _asks_backend(job: Job) -> bool:

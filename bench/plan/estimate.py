@@ -12,17 +12,18 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from statistics import median
 from types import MappingProxyType
+from typing import NamedTuple
 
 from bench.plan.card import ArchCard
 from bench.plan.expand import Planned
 from bench.plan.job import Job
 from bench.plan.settings import UNPREPARED, Timed
-from bench.plan.task import TASKS, Work
+from bench.plan.task import TASKS, UNKNOWN, Work
 
 _GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
 _GUESS_COMPILE_S = 18.0  # of compiling a network, besides
@@ -42,14 +43,21 @@ _Estimate = Callable[[Planned], float]
 _Likeness = tuple[str, ...]
 
 
-def estimator(
-    history: Iterable[tuple[Job, ArchCard, float]], rates: Mapping[str, float] = MappingProxyType({})
-) -> _Estimate:
+class Past(NamedTuple):
+    """A job that has run on this machine, its seconds, and the multiply-accumulates of an image if it counted them."""
+
+    job: Job
+    card: ArchCard
+    seconds: float
+    macs: float | None = None
+
+
+def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxyType({})) -> _Estimate:
     """Return a function that gives the seconds of a planned job.
 
-    `rates` are of this machine, as `Catalog.rates`. Of the jobs that have run here, with their networks and seconds,
-    those count that are most alike; a training counts by the epoch. A training of another network takes as long, and
-    any other job of another network what the rule of thumb says, in proportion to what it says of those.
+    `rates` are of this machine, as `Catalog.rates`. Of the jobs that have run here those count that are most alike; a
+    training counts by the epoch. A job of another network takes what the rule of thumb says, in proportion to what it
+    says of those; so does a training on the same images, where it is known how much both compute, else as long.
     """
     slower = {
         kind: there / here
@@ -57,23 +65,27 @@ def estimator(
         if (there := _reference().get(f"{kind} {_RATE_OF}"))
     }
 
-    def by_rule(job: Job, card: ArchCard, images: int = 0) -> float:
-        return _slower(job, _by_rule(job, card, images), slower)
+    def by_rule(job: Job, card: ArchCard, work: Work = UNKNOWN) -> float:
+        return _slower(job, _by_rule(job, card, work), slower)
 
     def of_reference(job: Job) -> float | None:
         there = _reference().get(_filed(job))
         return None if there is None else _slower(job, there, slower)
 
     by_likeness: dict[_Likeness, list[float]] = defaultdict(list)
+    trainings: dict[_Likeness, list[tuple[float, float | None]]] = defaultdict(list)
     ratios: dict[str, list[float]] = defaultdict(list)
-    for job, card, seconds in history:
+    for job, card, seconds, macs in history:
         if job.task not in TASKS:  # of another version
             continue
         an_epoch = seconds / job.settings.length
         for likeness in _same(job):
             by_likeness[likeness].append(an_epoch)
         for likeness in _alike(job):
-            by_likeness[likeness].append(an_epoch if _is_trained(job) else seconds / by_rule(job, card))
+            if _is_trained(job):
+                trainings[likeness].append((an_epoch, macs))
+            else:
+                by_likeness[likeness].append(seconds / by_rule(job, card))
         if (there := of_reference(job)) is not None:
             ratios[job.task].append(an_epoch / there)
     here = {likeness: median(seconds) for likeness, seconds in by_likeness.items()}
@@ -82,18 +94,32 @@ def estimator(
     def first(likenesses: Iterable[_Likeness]) -> float | None:
         return next((here[likeness] for likeness in likenesses if likeness in here), None)
 
+    def of_others(planned: Planned) -> float | None:
+        """Return the seconds of an epoch, from those of other networks on the same images."""
+        job, work = planned.job, planned.work
+        own_s = by_rule(job, planned.card, work)
+        epochs = [
+            an_epoch
+            if work.macs is None or macs is None
+            else an_epoch * own_s / by_rule(job, planned.card, replace(work, macs=macs))
+            for likeness in _alike(job)
+            for an_epoch, macs in trainings.get(likeness, ())
+        ]
+        return median(epochs) if epochs else None
+
     def estimate(planned: Planned) -> float:
         job = planned.job
         if planned.status is not None:
             return 0.0
-        an_epoch, there, alike = first(_same(job)), of_reference(job), first(_alike(job))
+        an_epoch, there = first(_same(job)), of_reference(job)
         if an_epoch is None and there is not None:
             an_epoch = there * paces.get(job.task, 1.0)
         if an_epoch is None and _is_trained(job):
-            an_epoch = alike
+            an_epoch = of_others(planned)
         if an_epoch is not None:
             return an_epoch * job.settings.length
-        return min(by_rule(job, planned.card, planned.images) * (alike or 1.0), planned.timeout_s)
+        ratio = first(_alike(job)) or 1.0
+        return min(by_rule(job, planned.card, planned.work) * ratio, planned.timeout_s)
 
     return estimate
 
@@ -121,11 +147,24 @@ def _is_trained(job: Job) -> bool:
     return TASKS.get(job.task).trained
 
 
-def _by_rule(job: Job, card: ArchCard, images: int = 0) -> float:
+def _by_rule(job: Job, card: ArchCard, work: Work) -> float:
     """Return the seconds of a job by the rule of thumb of its task."""
-    macs = card.published.get("macs")
-    here = macs * (job.input_size / card.input_size) ** 2 if macs and job.input_size else None
-    return TASKS.get(job.task).estimate(job, Work(images, here))
+    if work.macs is None and (macs := card.published.get("macs")) and job.input_size:
+        work = replace(work, macs=macs * (job.input_size / card.input_size) ** 2)
+    return TASKS.get(job.task).estimate(job, work)
+
+
+def wants_counts(planned: Planned) -> bool:
+    """Return whether an estimate gets better if the multiply-accumulates of a job's network are counted.
+
+    Nothing like it has run on a reference machine, and what it takes is what it computes.
+    """
+    job = planned.job
+    if planned.status is not None or planned.work.macs is not None or not job.input_size:
+        return False
+    if not _is_trained(job) and (not isinstance(job.settings, Timed) or "macs" in planned.card.published):
+        return False
+    return TASKS.get(job.task).has_network and _filed(job) not in _reference()
 
 
 _FURTHER = 0.08  # of the planned processes of times, how much the further ones take where there is doubt
@@ -205,6 +244,7 @@ class Forecast:
         self._further_s = self.further_s(plan, estimate)
         self._cores, self._now = cores, now
         self._own: dict[_Likeness, list[float]] = defaultdict(list)
+        self._whole_s: dict[str, float] = {}
         self._paces: dict[str, _Pace] = defaultdict(_Pace)
         self._whole = _Pace()
         self._begin_s: float | None = None
@@ -224,6 +264,10 @@ class Forecast:
         """Begin to count, as the first job does."""
         if self._begin_s is None:
             self._begin_s = self._whole.until_s = self._now()
+
+    def under_way(self, job: Job, whole_s: float) -> None:
+        """Take what a job will take in all, as it has said itself of how far it has come."""
+        self._whole_s[job.id] = whole_s
 
     def took(self, job: Job, seconds: float) -> None:
         """Take what a job took that has just ended; one that was not planned tells of those that are alike."""
@@ -252,6 +296,8 @@ class Forecast:
         return max(0.0, left_s * max(1.0, between) * min(1.0, mixed) - under_way_s)
 
     def _seconds(self, job: Job, expected_s: float) -> float:
+        if job.id in self._whole_s:
+            return self._whole_s[job.id]
         if own := self._own.get(_same(job)[1]):
             return median(own) * job.settings.length
         return expected_s * self._paces.get(job.task, self._whole).ratio

@@ -23,7 +23,7 @@ from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.config import Block, Experiment
 from bench.plan.job import Job, Role
 from bench.plan.settings import Keys, NetworkKeys, Processes, Settings, Timed, TimedKeys
-from bench.plan.task import TASKS, Outline
+from bench.plan.task import TASKS, UNKNOWN, Outline, Work
 
 USUAL_SPLIT = "val"
 """The split of a data set that networks are evaluated on, where nobody says."""
@@ -128,15 +128,15 @@ def is_of_type(environment: JsonObject, device: str, device_type: str) -> bool:
 class Planned:
     """A job of a plan; with a status and a reason where it is known beforehand that it will not run.
 
-    `images` are those of an epoch, for trainings; `processes` say how many further processes there may be, for times
-    that are measured in several; `note` is what a reader should know of the data; `any_card` says that its device
-    stands for any card that equals it; `role` is what it is done for.
+    `work` is how much it has to do, as far as that is known; `processes` say how many further processes there may be,
+    for times that are measured in several; `note` is what a reader should know of the data; `any_card` says that its
+    device stands for any card that equals it; `role` is what it is done for.
     """
 
     job: Job
     card: ArchCard
     timeout_s: float
-    images: int = 0
+    work: Work = UNKNOWN
     processes: Processes | None = None
     status: Literal["skipped", "unsupported"] | None = None
     reason: str | None = None
@@ -305,7 +305,7 @@ def _plan(
         job=job,
         card=card,
         timeout_s=keys.timeout_s,
-        images=outline.images,
+        work=outline.work,
         processes=None if processes is None or processes.alone else processes,
         note="; ".join(filter(None, (outline.note, own))),
     )

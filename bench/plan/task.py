@@ -143,6 +143,25 @@ class Hooks:
     artefacts: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is known beforehand of how much a job has to do.
+
+    Attributes:
+        images: of an epoch, or to be evaluated.
+        tests: images on which a training is tested after each epoch.
+        macs: multiply-accumulates of one image at the job's size; None where they are not known.
+    """
+
+    images: int = 0
+    tests: int = 0
+    macs: float | None = None
+
+
+UNKNOWN = Work()
+"""Of a job of which nothing is known beforehand."""
+
+
 @dataclass(slots=True, kw_only=True)  # not frozen, which takes four times as long to make
 class Outline:
     """What of a planned job follows from the network and the machine.
@@ -152,7 +171,7 @@ class Outline:
         in_channels: of the images.
         num_classes: outputs; None for a network that is no classifier.
         settings: besides those that the block gives.
-        images: those of an epoch, for trainings.
+        work: how much there is to do, as far as the data tell.
         refusal: why the network cannot do it, where that is known beforehand.
         note: what a reader should know of the data.
     """
@@ -161,7 +180,7 @@ class Outline:
     in_channels: int
     num_classes: int | None
     settings: JsonObject = field(default_factory=dict)
-    images: int = 0
+    work: Work = UNKNOWN
     refusal: str | None = None
     note: str = ""
 
@@ -183,19 +202,6 @@ def of_network(job: Job) -> str:
 
 _KeysT = TypeVar("_KeysT", bound=Keys, default=Any)
 _SettingsT = TypeVar("_SettingsT", bound=Settings, default=Any)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What is known beforehand of how much a job has to do.
-
-    Attributes:
-        images: of an epoch, or to be evaluated.
-        macs: multiply-accumulates of one image at the job's size; None where they are neither published nor declared.
-    """
-
-    images: int = 0
-    macs: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from bench.errors import StoreError
 from bench.io import JsonObject
-from bench.plan.card import ArchCard
-from bench.plan.job import Job
+from bench.plan.estimate import Past
 from bench.records.machines import machine_of, machines_of
 from bench.records.record import Record
 from bench.records.store import RECORDS, sound_lines
@@ -18,10 +17,8 @@ _READ = 4  # runs that are looked at, the newest of them
 _READ_BYTES = 16 << 20  # of the end of each: some thousands of records, which take some 0.1 s
 
 
-def durations(
-    folder: Path, records: Iterable[Record], environment: JsonObject
-) -> Iterator[tuple[Job, ArchCard, float]]:
-    """Yield the jobs that have run on this machine, with networks and seconds: of a run, and of the newest beside it.
+def durations(folder: Path, records: Iterable[Record], environment: JsonObject) -> Iterator[Past]:
+    """Yield the jobs that have run on this machine: of a run, and of the newest beside it.
 
     Args:
         folder: of the run.
@@ -30,7 +27,12 @@ def durations(
     """
     there = list(itertools.chain(records, records_beside(folder)))
     here = machines_of(there).get(machine_of(environment), ())
-    yield from ((r.job, r.card, r.duration_s) for r in here if r.status == "ok")
+    yield from (Past(r.job, r.card, r.duration_s, _macs(r)) for r in here if r.status == "ok")
+
+
+def _macs(record: Record) -> float | None:
+    counted = record.measurement("macs")
+    return counted.samples[0] if counted else None
 
 
 def records_beside(folder: Path) -> Iterator[Record]:

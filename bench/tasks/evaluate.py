@@ -15,7 +15,7 @@ from bench.plan.estimate import compile_s
 from bench.plan.expand import USUAL_SPLIT, Catalog
 from bench.plan.job import Job
 from bench.plan.settings import Device, NetworkKeys, OfNetwork
-from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task
+from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task, Work
 from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 5.0, "cuda": 8.0}
@@ -128,7 +128,7 @@ def _outline(keys: _EvaluateKeys, card: ArchCard, catalog: Catalog) -> Outline:
             **({} if card.weights is None else {"weights": card.weights}),
             **({} if images.sha256 is None else {"data_sha256": images.sha256}),
         },
-        images=min(keys.limit or images.test, images.test),
+        work=Work(min(keys.limit or images.test, images.test)),
         note=f"{images.name}: {images.note}" if images.note else "",
         refusal=_refusal(card),
     )

@@ -98,6 +98,9 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
         module = runtime.module() if name == "onnxruntime" else types.ModuleType(name)
         module.__spec__ = importlib.machinery.ModuleSpec(name, None)
         monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(
+        "bench.backends._engines._version", lambda package: vars(sys.modules[package]).get("__version__")
+    )
     monkeypatch.setattr(torch.onnx, "export", runtime.export)
     with host.device.at_work():
         yield runtime

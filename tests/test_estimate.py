@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from conftest import make_catalog, make_planned
 from stand_in import StandIn
 
 from bench.execution import Ended, Send
-from bench.execution._probe import _macs_of
+from bench.execution._probe import _macs_of, _rate
 from bench.execution.catalog import with_counts
 from bench.plan import estimate as estimates
 from bench.plan.card import ArchCard
@@ -19,6 +21,7 @@ from bench.plan.config import Experiment
 from bench.plan.estimate import _RATE, _USUAL_MACS, Forecast, Past, estimator, wants_counts
 from bench.plan.expand import Planned, expand
 from bench.plan.task import Work
+from bench.records.environment import usable_cores
 from bench.tasks.accuracy import _GUESS_IMAGE_S, _GUESS_MACS, _GUESS_RATE, _GUESS_S, _GUESS_SIZE
 from bench.tasks.cost import _GUESS_S as COUNT_S
 from bench.tasks.infer import _FORWARDS as INFER_FORWARDS
@@ -370,3 +373,15 @@ def test_networks_are_counted_in_the_shape_of_the_job(monkeypatch: pytest.Monkey
     assert _macs_of(shapes) == [8 * 8 * 10, None, 16 * 16 * 3 * 5]
     monkeypatch.setattr("bench.execution._probe._COUNT_S", 0.0)
     assert _macs_of(shapes) == [8 * 8 * 10, None, None]  # the time is over
+
+
+@pytest.mark.parametrize(("tick_s", "products"), [(0.03, 4), (1e-4, 100)])
+def test_a_core_is_looked_at_for_a_tenth_of_a_second_of_its_own_time_at_most(
+    tick_s: float, products: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr("time.thread_time", lambda: next(clock) * tick_s)
+    monkeypatch.setattr("torch.mm", lambda *_: None)
+    threads = torch.get_num_threads()
+    assert _rate() == pytest.approx(usable_cores() * products * 512**3 / (products * tick_s))
+    assert (next(clock), torch.get_num_threads()) == (products + 1, threads)

@@ -6,7 +6,6 @@ Each function sends one event, ``("answer", value)`` or ``("error", BenchError)`
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
 import warnings
@@ -242,26 +241,33 @@ def _catalog(names: Sequence[str], datasets: Sequence[str], evaluated: Sequence[
     )
 
 
-_LOOK_S, _LOOKS, _SIDE = 0.1, 100, 512  # the longest look, the most products that it times, and their size
+_LOOK_S, _LOOKS, _SIDE = 0.1, 100, 512  # the longest look of a core, the most products of it, and their size
 
 
 def _rate() -> float:
-    """Return the multiply-accumulates a second of matrix products in single precision, the best of a short look.
+    """Return the multiply-accumulates a second of matrix products in single precision, of all cores, by a short look.
 
-    Plans go by it on a machine that has measured nothing yet; what is measured never does.
+    Plans go by it on a machine that has measured nothing yet; what is measured never does. It is one core's, by the
+    time that this core gave: of the clock's, others who are at work now take a share that they may not take later.
     """
     import torch
 
-    with torch.inference_mode():
-        matrix = torch.ones(_SIDE, _SIDE)
-        best, until = math.inf, time.perf_counter() + _LOOK_S
-        for _ in range(_LOOKS):
-            begin = time.perf_counter()
+    from bench.records.environment import usable_cores
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            matrix = torch.ones(_SIDE, _SIDE)
             torch.mm(matrix, matrix)
-            best = min(best, (end := time.perf_counter()) - begin)
-            if end > until:
-                break
-    return _SIDE**3 / best
+            begin = now = time.thread_time()
+            products = 0
+            while products < _LOOKS and now - begin < _LOOK_S:
+                torch.mm(matrix, matrix)
+                products, now = products + 1, time.thread_time()
+    finally:
+        torch.set_num_threads(threads)
+    return usable_cores() * products * _SIDE**3 / max(now - begin, 1e-6)
 
 
 def _cuda_devices() -> tuple[int, str | None]:

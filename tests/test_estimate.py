@@ -43,7 +43,7 @@ def training(
 
 def history(*done: tuple[Planned, float]) -> Callable[[Planned], float]:
     """Return the estimate after some jobs."""
-    return estimator(Past(planned.job, planned.card, seconds, planned.work.macs) for planned, seconds in done)
+    return estimator(Past(planned.job, planned.card, seconds, planned.work) for planned, seconds in done)
 
 
 def test_a_training_takes_its_epochs() -> None:
@@ -59,6 +59,23 @@ def test_a_training_of_another_network_takes_what_it_computes_more() -> None:
     assert factor > 10
     assert history((small, 20.0))(large) == pytest.approx(20.0 * factor)
     assert history((training("small"), 20.0))(large) == 20.0  # of which it is not known what it computes
+
+
+def evaluation(arch: str, macs: float, images: int) -> Planned:
+    settings = {"device": "cpu", "data": "digits", "split": "test"}
+    planned = make_planned(task="evaluate", arch=arch, input_size=64, settings=settings)
+    return replace(planned, work=Work(images, macs=macs), timeout_s=1e6)
+
+
+def test_an_evaluation_takes_its_images_and_what_each_computes() -> None:
+    guess = estimator([])
+    few, many, large = (evaluation("net", macs, n) for macs, n in ((1e9, 10), (1e9, 1010), (9e9, 1010)))
+    assert guess(many) - guess(few) == pytest.approx(1000 * (3e-3 + 1e9 / _RATE["cpu"]))
+    assert guess(large) - guess(many) == pytest.approx(1010 * 8e9 / _RATE["cpu"])
+    # On this machine twice as long, of another network and as many images as were evaluated
+    assert history((many, 2 * guess(many)))(evaluation("other", 9e9, 1010)) == pytest.approx(2 * guess(large))
+    slow = estimator([], {"cpu": estimates._reference()["cpu matmul_rate"] / 3})
+    assert slow(many) == pytest.approx(3 * guess(many))
 
 
 def test_what_is_counted_for_a_plan() -> None:

@@ -44,12 +44,12 @@ _Likeness = tuple[str, ...]
 
 
 class Past(NamedTuple):
-    """A job that has run on this machine, its seconds, and the multiply-accumulates of an image if it counted them."""
+    """A job that has run on this machine, its seconds, and how much it had to do, as far as its record tells."""
 
     job: Job
     card: ArchCard
     seconds: float
-    macs: float | None = None
+    work: Work = UNKNOWN
 
 
 def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxyType({})) -> _Estimate:
@@ -65,7 +65,7 @@ def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxy
         if (there := _reference().get(f"{kind} {_RATE_OF}"))
     }
 
-    def by_rule(job: Job, card: ArchCard, work: Work = UNKNOWN) -> float:
+    def by_rule(job: Job, card: ArchCard, work: Work) -> float:
         return _slower(job, _by_rule(job, card, work), slower)
 
     def of_reference(job: Job) -> float | None:
@@ -75,7 +75,7 @@ def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxy
     by_likeness: dict[_Likeness, list[float]] = defaultdict(list)
     trainings: dict[_Likeness, list[tuple[float, float | None]]] = defaultdict(list)
     ratios: dict[str, list[float]] = defaultdict(list)
-    for job, card, seconds, macs in history:
+    for job, card, seconds, work in history:
         if job.task not in TASKS:  # of another version
             continue
         an_epoch = seconds / job.settings.length
@@ -83,9 +83,9 @@ def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxy
             by_likeness[likeness].append(an_epoch)
         for likeness in _alike(job):
             if _is_trained(job):
-                trainings[likeness].append((an_epoch, macs))
+                trainings[likeness].append((an_epoch, work.macs))
             else:
-                by_likeness[likeness].append(seconds / by_rule(job, card))
+                by_likeness[likeness].append(seconds / by_rule(job, card, work))
         if (there := of_reference(job)) is not None:
             ratios[job.task].append(an_epoch / there)
     here = {likeness: median(seconds) for likeness, seconds in by_likeness.items()}
@@ -135,7 +135,7 @@ def _slower(job: Job, there_s: float, paces: Mapping[str, float]) -> float:
     is that of jobs that count, or measure the machine.
     """
     pace = paces.get(job.device_kind, 1.0)
-    if _is_trained(job):
+    if _is_computed(job):
         return there_s * pace
     if not isinstance(job.settings, Timed):
         return there_s
@@ -145,6 +145,12 @@ def _slower(job: Job, there_s: float, paces: Mapping[str, float]) -> float:
 
 def _is_trained(job: Job) -> bool:
     return TASKS.get(job.task).trained
+
+
+def _is_computed(job: Job) -> bool:
+    """Return whether a network computes all the time that a job takes."""
+    task = TASKS.get(job.task)
+    return task.trained or task.weighted
 
 
 def _by_rule(job: Job, card: ArchCard, work: Work) -> float:
@@ -162,7 +168,11 @@ def wants_counts(planned: Planned) -> bool:
     job = planned.job
     if planned.status is not None or planned.work.macs is not None or not job.input_size:
         return False
-    if not _is_trained(job) and (not isinstance(job.settings, Timed) or "macs" in planned.card.published):
+    if not (_is_computed(job) or isinstance(job.settings, Timed)):
+        return False
+    if "macs" in planned.card.published and not _is_trained(
+        job
+    ):  # in small images it is not their area that counts
         return False
     return TASKS.get(job.task).has_network and _filed(job) not in _reference()
 
@@ -351,7 +361,7 @@ def called_s(
     """
     timing, batch = job.settings.timing, job.settings.batch_size
     images = batch if isinstance(batch, int) else 1
-    calls_s = forwards * images * (_USUAL_MACS if work.macs is None else work.macs) / _RATE[job.device_kind]
+    calls_s = forwards * images * forward_s(job.device_kind, work)
     search_s = _GUESS_SEARCH_S[job.device_kind] if job.settings.batch_size == "max" else 0.0
     energy_s = _GUESS_ENERGY_S if job.settings.energy_s is None else job.settings.energy_s
     on_gpu_s = energy_s * (job.device_kind == "cuda")
@@ -360,6 +370,11 @@ def called_s(
     return (
         at_least_s + calls_s + compile_s(job.settings.backend, later=shares and bool(job.settings.replicate))
     )
+
+
+def forward_s(device_kind: str, work: Work) -> float:
+    """Return the seconds of a forward pass on one image."""
+    return (_USUAL_MACS if work.macs is None else work.macs) / _RATE[device_kind]
 
 
 def compile_s(backend: str | None, *, later: bool = False) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.errors import StoreError
 from bench.io import JsonObject
 from bench.plan.estimate import Past
+from bench.plan.task import Work
 from bench.records.machines import machine_of, machines_of
 from bench.records.record import Record
 from bench.records.store import RECORDS, sound_lines
@@ -27,12 +28,14 @@ def durations(folder: Path, records: Iterable[Record], environment: JsonObject) 
     """
     there = list(itertools.chain(records, records_beside(folder)))
     here = machines_of(there).get(machine_of(environment), ())
-    yield from (Past(r.job, r.card, r.duration_s, _macs(r)) for r in here if r.status == "ok")
+    yield from (Past(r.job, r.card, r.duration_s, _work(r)) for r in here if r.status == "ok")
 
 
-def _macs(record: Record) -> float | None:
-    counted = record.measurement("macs")
-    return counted.samples[0] if counted else None
+def _work(record: Record) -> Work:
+    """Return the images that were evaluated, and what the network computes of one, where it was counted."""
+    counted, evaluated = record.measurement("macs"), record.measurement("top1")
+    images = evaluated.detail.get("images") if evaluated else None
+    return Work(images=images if isinstance(images, int) else 0, macs=counted.samples[0] if counted else None)
 
 
 def records_beside(folder: Path) -> Iterator[Record]:

@@ -11,15 +11,15 @@ from pydantic import Field, field_validator
 from bench.io import JsonObject
 from bench.plan.card import ArchCard
 from bench.plan.corruption import read_corruption
-from bench.plan.estimate import compile_s
+from bench.plan.estimate import compile_s, forward_s
 from bench.plan.expand import USUAL_SPLIT, Catalog
 from bench.plan.job import Job
 from bench.plan.settings import Device, NetworkKeys, OfNetwork
 from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task, Work
 from bench.records.record import Measurement
 
-_GUESS_S = {"cpu": 5.0, "cuda": 8.0}
-_GUESS_IMAGE_S = {"cpu": 4e-2, "cuda": 5e-4}
+_GUESS_S = {"cpu": 2.0, "cuda": 8.0}
+_GUESS_IMAGE_S = {"cpu": 3e-3, "cuda": 5e-4}  # to read and decode an image
 
 _QUANTITIES = (
     Quantity("top1", "1", "higher", about="share of the images whose label comes first"),
@@ -173,7 +173,7 @@ TASKS.add(
         run=_run,
         estimate=lambda job, work: (
             _GUESS_S[job.device_kind]
-            + work.images * _GUESS_IMAGE_S[job.device_kind]
+            + work.images * (_GUESS_IMAGE_S[job.device_kind] + forward_s(job.device_kind, work))
             + compile_s(job.settings.backend)
         ),
         quantities=_QUANTITIES,

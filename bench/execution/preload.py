@@ -10,6 +10,7 @@ import contextlib
 import gc
 import importlib
 import pkgutil
+import tempfile
 import warnings
 
 from bench.execution.executors._server import importing
@@ -41,6 +42,9 @@ with importing(), warnings.catch_warnings():
     for room in (bench.archs.naming, bench.costs, bench.tasks):  # what jobs import where they run: 0.2 s
         for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
             importlib.import_module(module.name)
+
+with contextlib.suppress(OSError):
+    tempfile.gettempdir()  # writes a file to try the folder: each job would, and leave it if it were killed just then
 
 gc.freeze()  # nor do jobs look there, which would also copy the pages that they share with the server
 atexit.register(gc.unfreeze)  # a library counts at the server's end what was not collected, and prints it

@@ -107,7 +107,13 @@ def evaluated(
         measurements=(
             _share("top1", right, told),
             _share("top5", len(given) if count > 1 else right, told),
-            Measurement(name="left_out", unit="1", better="lower", samples=(float(left_out),)),
+            Measurement(
+                name="left_out",
+                unit="1",
+                better="lower",
+                samples=(float(left_out),),
+                detail={"images": [{"image": f"0/cut {n}.jpg", "reason": "cut"} for n in range(left_out)]},
+            ),
         ),
     )
 

@@ -180,6 +180,15 @@ class TestLabelOrder:
             gains += made.gain.verdict == "higher"
         assert gains <= 5
 
+    def test_one_answer_to_all_images_is_no_order(self) -> None:
+        """Of classes that differ in size, another order gives that answer the meaning of the commonest class."""
+        labels = np.array([0] * 4 + [1] * 40 + [2] * 4)
+        made = LabelOrder.of(labels, np.zeros_like(labels), 3)
+        assert (made.before.count, made.after.count, made.gain.verdict) == (2, 20, "higher")
+        assert made.commonest == pytest.approx(20 / 24)
+        assert not made.tells
+        assert LabelOrder.of(self.LABELS, (self.LABELS + 1) % 5, 5).tells
+
 
 class TestCorruptionError:
     ERRORS: ClassVar = {"fog": {1: 0.2, 2: 0.4}, "snow": {1: 0.5, 2: 0.7}}

@@ -360,7 +360,7 @@ def test_damaged_facts_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(BenchError, match="no list of sources"):
         sources()
     (tmp_path / "speed.parquet").write_bytes(b"PAR1")
-    with pytest.raises(BenchError, match="cannot read the facts"):
+    with pytest.raises(BenchError, match="it is damaged, cut short, or no Parquet"):
         speeds()
     pd.DataFrame({"source": ["a"], "throughput": ["fast"]}).to_parquet(tmp_path / "speed.parquet")
     with pytest.raises(BenchError, match="no table of facts: machine, network, .*throughput"):
@@ -427,6 +427,9 @@ def test_facts_are_listed_and_shown() -> None:
     assert {row["weights"] for row in shown["accuracies"]} == {"resnet50.a1_in1k"}
     assert {row["machine"] for row in shown["speeds"]} >= {"rtx3090", "i7_12700h"}
     assert "resnet50" in CliRunner().invoke(app, ["facts", "show", "resnet5"]).stderr
+    several = CliRunner().invoke(app, ["facts", "show", "resnet1[48]*"]).stdout
+    tables = several.split("Published speeds")
+    assert all(f"{name} " in tables[1] and f"{name}." in tables[0] for name in ("resnet14t", "resnet18"))
 
 
 def test_what_may_be_better_for_one_reason_is_one_sentence_and_many_are_counted() -> None:

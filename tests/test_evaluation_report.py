@@ -52,6 +52,7 @@ def test_the_tables_say_all(run: Run) -> None:
     tables = EvaluationTables.of(to_frame([run]))
     assert [key for key, *_ in tables.titled] == [
         "accuracy",
+        "left_out",
         "tries",
         "pairs",
         "agreement",
@@ -79,6 +80,15 @@ def test_numbers_in_cells_have_their_intervals(run: Run) -> None:
     assert (cell.text, cell.note) == ("90.0", f"{100 * low:.1f} – {100 * high:.1f}")
     assert "by chance" in titled["accuracy"].rows[0][8].note
     assert titled["accuracy"].rows[1][2].note == "1 left out"
+
+
+def test_images_that_were_left_out_are_named_once(tmp_path: Path) -> None:
+    """Two networks on the same images; of many, the first are shown and all are in the CSV."""
+    records = [evaluated(tmp_path, name, LABELS, LABELS, left_out=30) for name in "ab"]
+    tables = EvaluationTables.of(to_frame([run_of(tmp_path, *records)]))
+    (view,) = (view for key, _, view, _ in tables.titled if key == "left_out")
+    assert [cell.text for cell in view.rows[0]] == ["imagefolder:pictures val", "0/cut 0.jpg", "cut"]
+    assert (len(view.rows), len(tables.values["left_out"])) == (20, 30)
 
 
 def test_a_part_of_the_classes_is_told_among_them_too(tmp_path: Path) -> None:
@@ -109,7 +119,7 @@ def test_files_are_csv_without_rounding(run: Run) -> None:
     assert float(rows[0]["top1_low"]) == wilson_interval(270, 300)[0]
     assert set(files) == {
         f"evaluation_{name}.csv"
-        for name in ("accuracy", "tries", "pairs", "agreement", "corruption", "classes")
+        for name in ("accuracy", "left_out", "tries", "pairs", "agreement", "corruption", "classes")
     }
 
 

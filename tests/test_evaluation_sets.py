@@ -135,6 +135,17 @@ def test_names_are_matched_however_they_are_written() -> None:
     assert (classes.outputs, classes.by) == ((571, 574, 497), "names")
 
 
+@pytest.mark.parametrize("names", [(), ("tench", *map(str, range(1, 1000)))])
+def test_a_folder_that_is_called_in_another_way_than_the_others_is_named(names: tuple[str, ...]) -> None:
+    vocabulary = Vocabulary(1000, names)
+    with pytest.raises(
+        UnsupportedError, match="9 of 10 class folders are called by WordNet ids, 'parachute'"
+    ):
+        ClassMap.of([*list(_IMAGENETTE)[:-1], "parachute"], vocabulary)
+    with pytest.raises(UnsupportedError, match="3 of 5 .* by numbers, 'cat' and 1 more are not"):
+        ClassMap.of(["7", "8", "9", "cat", "dog"], vocabulary)
+
+
 def test_synonyms_stand_behind_commas() -> None:
     assert ClassMap.of(["Tinca tinca"], Vocabulary(2, ("goldfish", "tench, Tinca tinca"))).outputs == (1,)
 

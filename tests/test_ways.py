@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -352,6 +353,39 @@ def test_safetensors_are_read_by_their_format(here: Path) -> None:
     content = (here / "w.safetensors").read_bytes()
     (here / "w.safetensors").write_bytes(content[:-4])
     assert "cannot be read as weights" in refused("net.py:Net(weights='w.safetensors')", build=True).message
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\n<!DOCTYPE html><p>404", "it is a page of HTML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "it is a pointer of Git LFS"),
+    ],
+)
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_what_a_download_left_in_place_of_weights_is_told(
+    here: Path, name: str, content: bytes, told: str
+) -> None:
+    (here / name).write_bytes(content)
+    assert told in refused(f"net.py:Net(weights='{name}')", build=True).message
+
+
+def test_weights_without_rights_are_no_fault_of_their_form(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_: Path) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    torch.save(Net().state_dict(), here / "w.pth")
+    monkeypatch.setattr("bench.archs.naming._weights._of_torch", forbidden)
+    error = refused("net.py:Net(weights='w.pth')", build=True)
+    assert error.message == "the weights w.pth cannot be read: Permission denied"
+
+
+def test_how_weights_were_pickled_is_no_warning(here: Path, recwarn: pytest.WarningsRecorder) -> None:
+    (here / "w.pth").write_bytes(pickle.dumps({"state_dict": {}}, protocol=4))
+    assert "cannot be read as weights" in refused("net.py:Net(weights='w.pth')", build=True).message
+    assert not [one for one in recwarn if "pickle protocol" in str(one.message)]
 
 
 def test_ours_and_the_library_read_the_same(here: Path) -> None:

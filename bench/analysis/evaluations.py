@@ -62,7 +62,8 @@ class Evaluation:
         among: right answers among the images' classes alone; None where the network has no other classes.
         detail: of the measurement: what it was computed from.
         flags: of it.
-        left_out: images that could not be decoded.
+        left_out: how many images could not be decoded.
+        undecoded: the names of these, each with the reason; of very many the first.
         card: `weights`, and the published accuracy of the network's card.
         outputs: the file with the answers, and its SHA-256; None without one.
         digest: the beginning of the fingerprint of its images, where others of the same name had another; else empty.
@@ -82,6 +83,7 @@ class Evaluation:
     card: JsonObject
     outputs: tuple[str, str] | None
     digest: str = ""
+    undecoded: tuple[tuple[str, str], ...] = ()
 
     @property
     def id(self) -> tuple[str, str]:
@@ -277,6 +279,11 @@ class Evaluations:
         effects = corrected([one.effect for one in made])
         return [replace(one, effect=effect) for one, effect in zip(made, effects, strict=True)]
 
+    def undecoded(self) -> list[tuple[str, str, str]]:
+        """Return each image that could not be decoded, once: its data, its name, and the reason."""
+        made = [(one.data, *image) for one in self.plain for image in one.undecoded]
+        return list(dict.fromkeys(made))
+
     def robustness(self) -> list[Robustness]:
         """Return each network that was evaluated on corrupted images.
 
@@ -339,7 +346,14 @@ def _evaluation(rows: pd.DataFrame) -> Evaluation | None:
         left_out=int(left_out["median"]) if left_out and math.isfinite(left_out["median"]) else 0,
         card=published,
         outputs=(top1["outputs"], digest) if isinstance(top1["outputs"], str) and digest else None,
+        undecoded=_undecoded(left_out["detail"] or {}) if left_out else (),
     )
+
+
+def _undecoded(detail: JsonObject) -> tuple[tuple[str, str], ...]:
+    images = detail.get("images")
+    told = [one for one in images if isinstance(one, Mapping)] if isinstance(images, list) else []
+    return tuple((str(one.get("image")), str(one.get("reason"))) for one in told)
 
 
 def _among(detail: JsonObject) -> Share | None:

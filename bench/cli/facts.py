@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from bench.cli._help import Command
 from bench.cli._streams import note, print_json, stdout
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.facts import Source
     from bench.report.tables.cells import Fields
 
@@ -85,7 +88,7 @@ def _show(
         typer.Argument(
             metavar="NETWORK",
             autocompletion=networks,
-            help="A network or weights, such as resnet50 or resnet50.a1_in1k.",
+            help="A network or weights, such as resnet50 or resnet50.a1_in1k, or a glob: 'resnet*'.",
         ),
     ],
     as_json: JsonOption = False,
@@ -100,8 +103,8 @@ def _show(
 
     name = network.removeprefix("timm:")
     of_weights, timed = accuracies(), speeds()
-    rows = of_weights[(of_weights["network"] == name) | (of_weights["weights"] == name)]
-    runs = timed[timed["network"] == name.partition(".")[0]]
+    rows = of_weights[_called(of_weights["network"], name) | _called(of_weights["weights"], name)]
+    runs = timed[_called(timed["network"], name.partition(".")[0])]
     if rows.empty and runs.empty:
         known = {*of_weights["network"], *of_weights["weights"]}
         raise unknown_name("network", network, known, "`bench facts list` shows where facts are from")
@@ -117,6 +120,10 @@ def _show(
 
     for table in network_tables(rows, runs):
         stdout().print(table)
+
+
+def _called(names: pd.Series[str], pattern: str) -> pd.Series[bool]:
+    return names.isin(fnmatch.filter(names.unique(), pattern))
 
 
 @app.command(

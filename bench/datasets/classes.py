@@ -79,13 +79,11 @@ class ClassMap:
             return _by_ids(classes, vocabulary, folder)
         if all(map(_NUMBER.fullmatch, classes)):
             return _by_numbers(classes, vocabulary)
-        if vocabulary.names:
-            return _by_names(classes, _with_synonyms(vocabulary))
-        if vocabulary.count == _imagenet.COUNT:
-            names = Vocabulary(vocabulary.count, _imagenet.categories(), source="ImageNet's names")
-            with contextlib.suppress(UnsupportedError):
-                return _by_names(classes, _with_synonyms(names))
-        return _by_order(classes, vocabulary.count)
+        try:
+            return _by_names_or_order(classes, vocabulary)
+        except UnsupportedError:
+            _check_alike(classes)
+            raise
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,30 @@ class Vocabulary:
     names: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     source: str = ""
+
+
+def _by_names_or_order(classes: Sequence[str], vocabulary: Vocabulary) -> ClassMap:
+    if vocabulary.names:
+        return _by_names(classes, _with_synonyms(vocabulary))
+    if vocabulary.count == _imagenet.COUNT:
+        names = Vocabulary(vocabulary.count, _imagenet.categories(), source="ImageNet's names")
+        with contextlib.suppress(UnsupportedError):
+            return _by_names(classes, _with_synonyms(names))
+    return _by_order(classes, vocabulary.count)
+
+
+def _check_alike(classes: Sequence[str]) -> None:
+    """Refuse folders of which most are called by WordNet ids or by numbers, and some otherwise, in these words.
+
+    Raises:
+        UnsupportedError: if they are; it names the one that differs.
+    """
+    for kind, form in (("WordNet ids", _ID), ("numbers", _NUMBER)):
+        other = [name for name in classes if not form.fullmatch(name)]
+        if len(other) < len(classes) / 2:
+            some = f"{other[0]!r}" + (f" and {len(other) - 1} more are" if len(other) > 1 else " is")
+            message = f"{len(classes) - len(other)} of {len(classes)} class folders are called by {kind}, {some} not"
+            raise UnsupportedError(message, "call all of them in one way, or take away what is no class")
 
 
 def _with_synonyms(vocabulary: Vocabulary) -> Vocabulary:

@@ -131,9 +131,18 @@ def _read(kind: str, of: Path | None) -> pd.DataFrame:
         is_there(file)  # a pipe would wait for its other end
         table = pd.read_parquet(file, page_checksum_verification=True)
     except Exception as error:  # pyarrow raises many kinds
-        raise BenchError(f"cannot read the facts in {file}: {reason(error)}", _TIP) from error
+        raise BenchError(f"cannot read the facts in {file}: {_fault(error)}", _TIP) from error
     kinds = {name: table[name].dtype.kind if name in table else "" for name in _COLUMNS[kind]}
     wrong = [name for name, own in kinds.items() if own not in _COLUMNS[kind][name]]
     if wrong:
         raise BenchError(f"{file} is no table of facts: {', '.join(wrong)} missing, or of another kind", _TIP)
     return table
+
+
+def _fault(error: Exception) -> str:
+    """Return why a file of facts cannot be read: what Arrow says of bytes that are no Parquet is of its own insides."""
+    if isinstance(error, ImportError | BenchError):
+        return reason(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "it is damaged, cut short, or no Parquet"

@@ -173,7 +173,7 @@ def _of_file(file: Path, told: Mapping[str, str | None]) -> tuple[Source, pd.Dat
     else:
         known = ", ".join(f"{name}.csv" for name in _SETS)
         raise BenchError(
-            f"{file.name} has not the name of a file of published facts",
+            f"{file} has not the name of a file of published facts",
             f"name {_TORCHVISION}, or files of pytorch-image-models: {known}, benchmark-infer-*.csv",
         )
     kind = "accuracy" if speed is None else "speed"

@@ -372,7 +372,8 @@ def _label_order(base: Evaluation, published: _Published) -> Try | None:
     if order is None or not order.after.images:
         return None
     words = f"{order.moved:,} of {len(order.order):,} classes mean another one, on images that did not choose them"
-    return Try("label order", words, order.after, order.gain, order.after.holds(published.top1))
+    reaches = order.tells and order.after.holds(published.top1)
+    return Try("label order", words, order.after, order.gain, reaches)
 
 
 def _causes(base: Evaluation, published: _Published, tries: Sequence[Try]) -> tuple[str, ...]:
@@ -390,7 +391,7 @@ _BETTER_BY = 0.1  # of all images; a network that confuses two classes gains les
 def _order_remark(one: Evaluation) -> str:
     """Return what is to be known of the order of labels, published accuracy or not; nothing where it seems right."""
     order = one.order
-    if order is None or order.gain.verdict != "higher" or order.gain.estimate < _BETTER_BY:
+    if order is None or not order.tells or order.gain.verdict != "higher" or order.gain.estimate < _BETTER_BY:
         return ""
     before, after = percent(order.before.value), percent(order.after.value)
     return (

@@ -42,7 +42,7 @@ FLAGS: dict[str, str] = {
     "answers_vary": "asked twice about the same images, the network said something else, as one does whose dropout is "
     "left on, or that changes images at random, or draws its answer: the accuracy is one draw of many; the detail has "
     "how many answers were others",
-    "images_left_out": "some images could not be decoded and are left out; the measurement left_out names them",
+    "images_left_out": "some images could not be decoded and are left out; the table of those left out names them",
     "unobserved": "it could not be looked at; the training is not affected, and the detail says why",
     "few_steps": "timed over fewer than 10 steps of a short training: a rough number",
     "differs": "the backend's outputs differ from eager's beyond the tolerance; the detail has by how much",

@@ -21,7 +21,7 @@ from bench.units import percent, show, significant
 
 
 def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[Terminal]:
-    """Yield the published accuracies of a network's weights and its published speeds, each as a table."""
+    """Yield the published accuracies of networks' weights and their published speeds, each as a table."""
     weights = accuracies.pivot_table(
         index=["weights", "input_size"], columns="set", values="top1"
     ).reset_index()
@@ -32,7 +32,9 @@ def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[T
     ]
     if len(weights):
         yield Terminal(view_of((row for _, row in weights.iterrows()), fields), "Published accuracies")
+    whose: Fields[Row] = [(Head("Network"), lambda row: str(row["network"]))]
     timed: Fields[Row] = [
+        *(whose if speeds["network"].nunique() > 1 else ()),
         (Head("Machine"), lambda row: str(row["machine"])),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
         (Head("Batch", numeric=True, keep=0), lambda row: f"{row['batch_size']:,}"),

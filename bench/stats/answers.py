@@ -108,6 +108,12 @@ class LabelOrder:
     before: Share  # of the images held out, with the labels as they are
     after: Share  # of the same, in the other order
     gain: Effect  # after less before, by McNemar
+    commonest: float  # share of the commonest class among them
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is certainly better than to call every image by one class, which any order may come to."""
+        return self.after.interval[0] > self.commonest
 
     @property
     def moved(self) -> int:
@@ -134,7 +140,8 @@ class LabelOrder:
         order = np.asarray(order, dtype=np.int64)
         before = np.asarray(answers[held] == labels[held])
         after = np.asarray(order[answers[held]] == labels[held])
-        return cls(order, Share.of(before), Share.of(after), paired(after, before))
+        commonest = float(np.bincount(labels[held]).max() / held.sum())
+        return cls(order, Share.of(before), Share.of(after), paired(after, before), commonest)
 
 
 # --- corruptions ---

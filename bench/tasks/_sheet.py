@@ -47,7 +47,9 @@ def draw(jobs: Sequence[Job[EvaluateSettings]], file: Path) -> Path:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(file)
-    except (OSError, ValueError) as error:  # a folder that is none, an ending that Pillow does not know
+    except OSError as error:
+        raise StoreError(f"cannot draw {file}: {error.strerror or error}", "name another file") from error
+    except ValueError as error:  # an ending that Pillow does not know
         raise StoreError(f"cannot draw {file}: {error}", "name a file that ends in .png") from error
     return file
 

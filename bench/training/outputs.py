@@ -38,10 +38,12 @@ def outputs(result: object, classes: int) -> tuple[Tensor, list[Tensor]]:
     logits = named.get("logits", result)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < classes:
         form = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        tip = f"return a tensor [batch, {classes}], or a named tuple with logits and aux_logits"
+        known = classes > 1  # a task that has no count of them asks for one at least
+        tip = f"return a tensor [batch, {classes if known else 'classes'}], or a named tuple with logits and aux_logits"
         if isinstance(logits, Tensor) and logits.ndim == 2:
             tip = f"--set num_classes={logits.shape[1]}, or let the network take num_classes as an argument"
-        raise InvalidModelError(f"the network returned {form}, not logits of {classes} classes", tip)
+        wanted = f"logits of {classes} classes" if known else "a logit of each class"
+        raise InvalidModelError(f"the network returned {form}, not {wanted}", tip)
     sides = [value for name, value in named.items() if name.startswith("aux_logits")]
     return logits, [side for side in sides if isinstance(side, Tensor)]
 

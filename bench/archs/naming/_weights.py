@@ -7,6 +7,8 @@ Those that a training of bench has kept say how its test images were looked at, 
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
@@ -33,6 +35,13 @@ _PREFIX, _COMPILED = "module.", "_orig_mod."  # of what DataParallel, and torch.
 _COUNT = "n_averaged"  # of torch's AveragedModel, beside the averaged weights
 _KEY = "#"  # behind the path of a checkpoint, before the key of what is to be taken of it
 _ZIP = b"PK"  # how files of torch.save begin, since torch 1.6
+_HEAD = 64  # bytes that tell what a file is
+_NO_WEIGHTS = {
+    "it is a page of HTML, as a download that failed leaves one": re.compile(rb"\s*<(!doctype|html)", re.I),
+    "it is a pointer of Git LFS, which git lfs pull replaces by the file": re.compile(
+        rb"version https://git-lfs"
+    ),
+}
 _SHOWN = 3  # keys that a message names
 
 
@@ -260,6 +269,9 @@ def read(file: Path, key: str = "") -> StateDict:
     except Exception as error:  # readers raise whatever they meet
         if lacks_memory(error):
             raise
+        if isinstance(error, OSError) and error.strerror:
+            message = f"the weights {file} cannot be read: {error.strerror}"
+            raise InvalidModelError(message, "mend its rights, or name another file") from error
         message = f"{file} cannot be read as weights: {_fault(file, error)}"
         raise InvalidModelError(message, "save them with torch.save(net.state_dict(), FILE)") from error
     content, _, _ = _opened(content, file, key)
@@ -278,10 +290,12 @@ def _fault(file: Path, error: Exception) -> str:
     if isinstance(error, OSError):
         return reason(error)
     with file.open("rb") as stream:
-        head = stream.read(2)
+        head = stream.read(_HEAD)
     if not head:
         return "it is empty"
-    if file.suffix == ".safetensors" or head == _ZIP:
+    if told := next((what for what, begins in _NO_WEIGHTS.items() if begins.match(head)), ""):
+        return told
+    if file.suffix == ".safetensors" or head.startswith(_ZIP):
         return "it is cut short, or is something else"
     return "torch.save has not written it, or not all of it"
 
@@ -327,7 +341,9 @@ def _of_torch(file: Path, *, mapped: bool = False) -> object:
         raise InvalidModelError(message, f"it is a network: name it, {file}")
     try:
         mapped = mapped and zipfile.is_zipfile(file)
-        content: object = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # how a file was pickled is of no use to whoever gives it
+            content: object = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):  # nothing that it would import: it is torn, or no pickle
             raise

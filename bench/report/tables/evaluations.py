@@ -24,12 +24,15 @@ from bench.stats.verdicts import show_p
 from bench.units import DASH
 
 _MOST_CLASSES = 20  # rows of the table by class
+_MOST_LEFT_OUT = 20  # rows of the table of images that were left out
 _MOST_NETWORKS = 6  # columns of it
 
 _NOTES: Mapping[str, str] = {
     "accuracy": "Shares of right answers in per cent, with Wilson's 95 % interval over images. Calibration error is "
     "the expected one over 15 bins of confidence; of a network without fault it would not be 0, but what stands beside "
     "it as by chance, and p says whether it is more. Without chance is the root mean square gap.",
+    "left_out": f"Images that could not be decoded, and are in no share; of very many the first {_MOST_LEFT_OUT}, and "
+    "all in the table's CSV. Replace them, or take them away.",
     "tries": "The same evaluation with one thing changed, on the same images. The difference is to the plain one, with "
     "a paired bootstrap's interval; p is McNemar's exact one, corrected for all tries of an evaluation by Holm.",
     "pairs": "Networks on the images that both have answered. p is McNemar's exact one, corrected for all pairs by "
@@ -74,6 +77,10 @@ class _Reading:
                 {**values, **one.evaluation.to_json(), "tries": len(one.tries)}
                 for one, values in zip(self.judged, told, strict=True)
             ],
+            "left_out": [
+                {"data": data, "image": image, "reason": reason}
+                for data, image, reason in self.every.undecoded()
+            ],
             "tries": [
                 {"network": one.evaluation.label, "data": one.evaluation.data, **each}
                 for one, values in zip(self.judged, told, strict=True)
@@ -110,6 +117,7 @@ class EvaluationTables:
         tries = [(one, each) for one in read.judged for each in one.tries]
         views = {
             "accuracy": ("Accuracy", view_of(read.judged, _accuracy_fields(read.judged), sortable=True)),
+            "left_out": ("Left out", view_of(read.every.undecoded()[:_MOST_LEFT_OUT], _LEFT_OUT)),
             "tries": ("What was tried", view_of(tries, _TRIES, sortable=True)),
             "pairs": ("Networks against each other", view_of(read.pairs, _PAIRS, sortable=True)),
             "agreement": ("Agreement", view_of(read.agreement, _AGREEMENT, sortable=True)),
@@ -252,6 +260,12 @@ _TRIES: Fields[tuple[Reproduction, Try]] = (
     (Head("p", numeric=True), lambda row: _p(row[1].effect)),
     (Head("Published", "%", numeric=True, keep=2), lambda row: replace(_published(row[0]), note="")),
     (Head("Holds the published"), lambda row: _reaches(*row)),
+)
+
+_LEFT_OUT: Fields[tuple[str, str, str]] = (
+    (Head("Data"), lambda row: plain(row[0])),
+    (Head("Image", keep=2), lambda row: plain(row[1])),
+    (Head("Reason", keep=2), lambda row: plain(row[2])),
 )
 
 _PAIRS: Fields[Pair] = (

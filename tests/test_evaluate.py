@@ -17,16 +17,20 @@ from torch import Tensor, nn
 import bench
 from bench.analysis.evaluations import Evaluations
 from bench.analysis.frame import to_frame
+from bench.archs import Arch
 from bench.archs.naming import resolve
 from bench.backends import BACKENDS, Backend, Runnable
 from bench.errors import ConfigError, StoreError
 from bench.facts.reproduction import Reproduction
+from bench.plan.card import ArchCard
 from bench.plan.config import Experiment
+from bench.plan.task import Hooks
 from bench.records.flags import doubts
 from bench.records.job_files import JobFile
 from bench.records.outputs import Answers, Outputs
 from bench.records.record import Record
 from bench.tasks import _evaluate
+from bench.tasks._networks import _built_of, drawn_parameters
 
 
 def read_answers(folder: Path, record: Record) -> Answers | None:
@@ -432,3 +436,18 @@ def test_a_job_is_told_by_what_it_is_of() -> None:
     job = make_job(task="evaluate", settings={"data": "digits", "corruption": "fog:2", "device": "cpu"})
     assert job.label() == "evaluate net on digits val fog:2"
     assert replace(job, seed=1).id != job.id
+
+
+def test_parameters_that_the_seed_draws_are_no_trained_network() -> None:
+    class Half(nn.Module):
+        def __init__(self, **_: Any) -> None:
+            super().__init__()
+            self.loaded, self.drawn = nn.Linear(4, 4), nn.Linear(4, 4)
+            nn.init.eye_(self.loaded.weight)
+            nn.init.zeros_(self.loaded.bias)
+
+    arch = Arch(ArchCard(name="half"), Half)
+    job = make_job(task="evaluate", arch="half", settings={"data": "digits", "device": "cpu"})
+    model = _built_of(arch, job, Hooks(), in_full=True)
+    assert drawn_parameters(arch, model, job, Hooks()) == ["drawn.weight", "drawn.bias"]
+    assert drawn_parameters(replace(arch, builder=lambda **_: model), model, job, Hooks()) == []

@@ -39,6 +39,8 @@ FLAGS: dict[str, str] = {
     "assumed_classes": "which output means which class is taken by their order alone; the detail says why",
     "several_weights": "the checkpoint holds several sets of weights, such as plain and averaged ones (EMA): the "
     "detail has which were taken, and weights='FILE#KEY' takes others",
+    "random_weights": "nothing gave these parameters, or some of them, their values: another seed draws others; the "
+    "detail names them, and --weights FILE loads what was trained",
     "answers_vary": "asked twice about the same images, the network said something else, as one does whose dropout is "
     "left on, or that changes images at random, or draws its answer: the accuracy is one draw of many; the detail has "
     "how many answers were others",

@@ -32,7 +32,7 @@ from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, measured
 from bench.tasks._agreement import soundness
 from bench.tasks._calls import backend_of
-from bench.tasks._networks import built, imported
+from bench.tasks._networks import built, drawn_parameters, imported
 from bench.tasks._placing import place, place_network, with_autocast
 from bench.training.config import LAYOUTS
 from bench.training.outputs import mean_answers, outputs
@@ -98,6 +98,8 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         detail["asked_twice"] = network.twice
     if network.engine:
         detail["engine"] = network.engine
+    if arch.card.weights is None and (drawn := drawn_parameters(arch, model, job, hooks)):
+        detail["drawn"] = drawn[:_TOLD]
     yield from _scores(progress, images, detail, network.flags)
     yield from _rates(progress, workers)
     if hooks.outputs is not None and content is not None:
@@ -567,6 +569,7 @@ def _flags(progress: _Progress, detail: dict[str, object]) -> tuple[str, ...]:
         "assumed_transform": detail["transform_source"] == ASSUMED,
         "assumed_classes": "classes_doubt" in detail,
         "several_weights": "weights_left" in detail,
+        "random_weights": "drawn" in detail,
         "images_left_out": bool(progress.left_out),
         "not_finite": bool(np.isnan(progress.confidence[progress.seen]).any()),
     }

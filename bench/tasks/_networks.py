@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,20 @@ def built(job: Job, hooks: Hooks, *, in_full: bool = False) -> nn.Module:
     One that cannot be built so is built as usual: what is traced as it is built does not go with a dispatch mode.
     """
     return _built_of(imported(job, hooks), job, hooks, in_full=in_full)
+
+
+def drawn_parameters(arch: Arch, model: nn.Module, job: Job, hooks: Hooks) -> list[str]:
+    """Return the names of the parameters of a network that another seed draws otherwise: they were not loaded."""
+    try:
+        other = _built_of(arch, replace(job, seed=job.seed + 1), hooks, in_full=True)
+    except InvalidModelError:  # a network that cannot be built twice says nothing of it
+        return []
+    values = dict(model.named_parameters())
+    return [
+        name
+        for name, value in other.named_parameters()
+        if name in values and not torch.equal(value, values[name].to(value.device, value.dtype))
+    ]
 
 
 def _built_of(arch: Arch, job: Job, hooks: Hooks, *, in_full: bool) -> nn.Module:

@@ -18,12 +18,22 @@ from torch.utils.checkpoint import checkpoint
 from bench.archs.naming import resolve
 from bench.costs import prepare
 from bench.costs._storage import without_storage
+from bench.costs.calls import Followed
+from bench.costs.work import Step, Work, count_pass
 from bench.errors import InvalidModelError
 from bench.report.tables.training_cost import training_document
 from bench.tasks._step import training_step
 from bench.timing.memory import tensor_memory
-from bench.training._forecast import _workspace, forecasts
+from bench.training._forecast import Forecast, Loss, _workspace, forecasts, on_cpu_without_storage
 from bench.training.step_cost import training_table
+
+
+def forecast(model: nn.Module, images: Tensor, batch: int, loss_of: Loss) -> Forecast:
+    device = on_cpu_without_storage(model)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    with device:
+        on_cpu: Any = torch.empty(images.shape)
+    return forecasts(model, optimiser, on_cpu, [batch], loss_of)[batch]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +50,7 @@ def test_the_forecast_is_what_is_counted_of_a_real_step(arch: str, size: int, ba
     known = resolve(arch)
     subject = prepare(known, input_size=size, num_classes=10)
     images = torch.empty(subject.shape, device="meta")
-    made = forecasts(subject.model.train(), images, [batch], F.cross_entropy)[batch]  # type: ignore[arg-type]
+    made = forecast(subject.model.train(), images, batch, F.cross_entropy)  # type: ignore[arg-type]
     real = known.build(num_classes=10, input_size=size).train()
     job = make_job(task="train_step", arch=arch, num_classes=10)
     step = training_step(real, torch.zeros(batch, *subject.shape[1:]), job)
@@ -147,13 +157,55 @@ class Tokens(nn.Module):
 def test_a_step_is_forecast_with_the_kernels_that_it_runs_on(kind: str) -> None:
     with without_storage():
         model = Tokens(kind).train()
-    made = forecasts(model, torch.empty(1, 3, 16, 16, device="meta"), [2], F.cross_entropy)[2]  # type: ignore[arg-type]
+    made = forecast(model, torch.empty(1, 3, 16, 16, device="meta"), 2, F.cross_entropy)  # type: ignore[arg-type]
     job = make_job(task="train_step", arch="lenet5", num_classes=10)
     step = training_step(Tokens(kind).train(), torch.zeros(2, 3, 16, 16), job)
     step()
     assert step.held is not None
     assert made.peak == pytest.approx(tensor_memory(step, step.held()).samples[0], rel=0.01)
     assert not made.unknown
+
+
+def recurrent_work(frozen: str, *, images: bool, state: bool) -> Work:
+    """Return the backward pass of LSTMs both ways, of weights without `frozen` in their names, images and state."""
+    torch.manual_seed(0)
+    layer = nn.LSTM(3, 8, num_layers=2, bidirectional=True, batch_first=True)
+    for name, weight in layer.named_parameters():
+        weight.requires_grad_(not frozen or frozen not in name)
+    x = torch.randn(2, 5, 3, requires_grad=images)
+    states = tuple(torch.randn(4, 2, 8, requires_grad=state) for _ in range(2))
+    loss = torch.zeros(())
+
+    def forward() -> Tensor:
+        nonlocal loss
+        loss = layer(x, states)[0].sum()
+        return loss
+
+    return count_pass(Followed(layer), Step(forward, lambda: loss.backward())).calls[0, 0].backward  # noqa: PLW0108
+
+
+@pytest.mark.filterwarnings("ignore:TF32")  # which the switch of oneDNN warns of
+@pytest.mark.parametrize("images", [False, True])
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("frozen", ["", "weight_ih", "weight_hh"])
+def test_a_recurrent_layer_in_one_kernel_costs_what_its_products_do(
+    frozen: str, images: bool, state: bool
+) -> None:
+    whole = recurrent_work(frozen, images=images, state=state)
+    with torch.backends.mkldnn.flags(enabled=False):
+        parts = recurrent_work(frozen, images=images, state=state)
+    assert whole.macs == parts.macs
+    assert whole.operators < parts.operators
+
+
+def test_a_long_sequence_is_one_kernel_of_a_step() -> None:
+    with without_storage():
+        model = Tokens("an LSTM").train()
+    device = on_cpu_without_storage(model)
+    with device:
+        labels, images = torch.zeros(2, dtype=torch.long), torch.empty(2, 3, 64, 64)  # 256 steps
+        counted = count_pass(Followed(model), Step(lambda: F.cross_entropy(model(images), labels)))
+    assert sum(call.forward.operators for call in counted.calls.values()) < 100
 
 
 @pytest.mark.parametrize("batch", [3, 20])
@@ -170,7 +222,7 @@ def test_gradients_whose_size_hangs_on_values_are_told_as_the_least() -> None:
     with without_storage():
         model = Embedded().train()
     loss = lambda output, _: output.sum()  # noqa: E731
-    made = forecasts(model, torch.empty(1, 8, 16, device="meta"), [2], loss)[2]
+    made = forecast(model, torch.empty(1, 8, 16, device="meta"), 2, loss)
     assert made.unknown
     assert all(name.startswith("aten.") for name in made.unknown)
 
@@ -184,7 +236,7 @@ def test_an_operator_of_another_library_is_named_and_nothing_claimed_of_it() -> 
     doubled.register_autograd(lambda _, gradient: 2 * gradient)
     with without_storage():
         model = nn.Sequential(nn.Flatten(), nn.Linear(48, 16), Calling(doubled))
-    made = forecasts(model, torch.empty(1, 3, 4, 4, device="meta"), [2], F.cross_entropy)[2]  # type: ignore[arg-type]
+    made = forecast(model, torch.empty(1, 3, 4, 4, device="meta"), 2, F.cross_entropy)  # type: ignore[arg-type]
     assert made.unknown == ("bench_tests.doubled",)
     table = training_table(resolve("lenet5"), 2, 1, {})
     told = training_document(table | {"memory": made.to_json()}).notes

@@ -210,11 +210,24 @@ def _attention_backward(args: Sequence[Any]) -> int:
     return 2 * _attention(arguments(args[1:4]), [])
 
 
+def _rnn_backward(args: Sequence[Any]) -> int:
+    """Count a recurrent layer in one kernel, images [steps, B, in]: weights, input and state, where asked for.
+
+    The kernel makes all of them; no gradient of the first state is needed but where that is asked for too.
+    """
+    images, of_input, of_state, state = args[0], args[1], args[2], args[5]
+    steps, batch = images.shape[:2]
+    each, again = of_input.numel() * batch, of_state.numel() * batch
+    weights = steps * (each * of_input.requires_grad + again * of_state.requires_grad)
+    return int(weights + steps * each * images.requires_grad + (steps - (not state.requires_grad)) * again)
+
+
 # Operators of a backward pass that multiply matrices, all others being those of `MATRIX`: of the arguments, the count.
 BACKWARD: dict[OpOverloadPacket, Callable[[Sequence[Any]], int]] = {
     packet: count
     for count, names in (
         (_convolution_backward, "convolution_backward"),
+        (_rnn_backward, "mkldnn_rnn_layer_backward"),
         (
             _attention_backward,
             "_scaled_dot_product_flash_attention_backward _scaled_dot_product_flash_attention_for_cpu_backward "

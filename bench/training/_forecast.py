@@ -72,27 +72,31 @@ Loss = Callable[[object, Tensor], Tensor]
 """Makes the loss of what the network returns and the labels [B]."""
 
 
-def forecasts(model: nn.Module, images: Tensor, batches: Iterable[int], loss_of: Loss) -> dict[int, Forecast]:
+def forecasts(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    images: FakeTensor,
+    batches: Iterable[int],
+    loss_of: Loss,
+) -> dict[int, Forecast]:
     """Return what a training step of a network in training mode holds, by batch size.
 
     Args:
-        model: its parameters on the meta device; they say afterwards that they lie on a CPU, and still have no storage.
-        images: [B, C, H, W] on the meta device, of any batch size.
+        model: put on the device by `on_cpu_without_storage`.
+        optimiser: of its parameters; one without state has a step first, from which it has some.
+        images: [B, C, H, W], of any batch size, made in the mode that it returned.
         batches: to forecast; the first must run; others at which the network fails are left out, and all others where a
             step has very many operators.
         loss_of: makes the loss.
     """
-    device = FakeTensorMode(allow_non_fake_inputs=True)
-    _put(model, device)
-    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
     made: dict[int, Forecast] = {}
     operators = 0
     for batch in batches:
-        with device:
+        with images.fake_mode:
             some: Any = torch.empty((batch, *images.shape[1:]), dtype=images.dtype)
             labels = torch.empty(batch, dtype=torch.long)
         try:
-            if not made:  # a step from which the optimiser has state
+            if not optimiser.state:
                 _step(model, some, labels, loss_of, optimiser)
             made[batch], operators = _step(model, some, labels, loss_of, optimiser)
         except Exception:
@@ -107,8 +111,12 @@ def forecasts(model: nn.Module, images: Tensor, batches: Iterable[int], loss_of:
 _MANY = 10_000  # operators of a step, such as of a loop over time: a few seconds for each batch size
 
 
-def _put(model: nn.Module, device: FakeTensorMode) -> None:
-    """Let parameters and buffers of a network say that they lie on the CPU, without storage."""
+def on_cpu_without_storage(model: nn.Module) -> FakeTensorMode:
+    """Let parameters and buffers of a network say that they lie on a CPU, and return the mode in which it runs so.
+
+    Torch then takes the kernels that it would take there: an LSTM is one of them, and not a few hundred operators.
+    """
+    device = FakeTensorMode(allow_non_fake_inputs=True)
     put: dict[int, tuple[Tensor, Tensor]] = {}  # with what it stands for, so that no other takes its number
 
     def moved(tensor: Tensor) -> Any:
@@ -125,6 +133,7 @@ def _put(model: nn.Module, device: FakeTensorMode) -> None:
             held.update({name: moved(tensor) for name, tensor in held.items() if tensor is not None})
         if isinstance(module, nn.RNNBase):  # which keeps them a second time
             module._flat_weights = [w if w is None else moved(w) for w in module._flat_weights]
+    return device
 
 
 def _step(

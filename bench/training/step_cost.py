@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
-from bench.costs import Subject, prepare
+from bench.costs import prepare
 from bench.costs.calls import Followed
 from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
 from bench.errors import BenchError, InvalidModelError, UnsupportedError, typed_text
 from bench.io import JsonObject
-from bench.training._forecast import forecasts
+from bench.training._forecast import forecasts, on_cpu_without_storage
 from bench.training.config import check_trains
 from bench.training.outputs import training_loss
 
@@ -52,11 +52,14 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
     classes = shape.get("num_classes") or card.num_classes or 1
     try:
         model = subject.model.train()
-        calls = _counted(model, _images(subject, batch), classes)
+        device = on_cpu_without_storage(model)
+        optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+        with device:
+            images: Any = torch.empty((batch, *subject.shape[1:]), dtype=subject.trace.dtype)
+            calls = _counted(model, optimiser, images, classes)
         batches = [batch, *(n for n in _BATCHES if n != batch)]
-        made = forecasts(
-            model, _images(subject, 1), batches, lambda output, labels: _loss(output, labels, classes)
-        )
+        loss_of = lambda output, labels: _loss(output, labels, classes)  # noqa: E731
+        made = forecasts(model, optimiser, images, batches, loss_of)
     except BenchError:
         raise
     except Exception as error:  # the network's own
@@ -80,23 +83,26 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
     }
 
 
-def _images(subject: Subject, batch: int) -> Tensor:
-    return torch.empty((batch, *subject.shape[1:]), dtype=subject.trace.dtype, device="meta")
-
-
 def _loss(output: object, labels: Tensor, classes: int) -> Tensor:
     return training_loss(output, labels, classes)[1]
 
 
-def _counted(model: nn.Module, images: Tensor, classes: int) -> dict[Key, Call]:
-    labels, loss = torch.empty(len(images), dtype=torch.long, device="meta"), torch.zeros(())
+def _counted(
+    model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, classes: int
+) -> dict[Key, Call]:
+    """Return the calls of a step, after which the optimiser has state; its update multiplies no matrices."""
+    labels, loss = torch.empty(len(images), dtype=torch.long), torch.zeros(())
 
     def forward() -> Tensor:
         nonlocal loss
         loss = _loss(model(images), labels, classes)
         return loss
 
-    return count_pass(Followed(model), Step(forward, lambda: loss.backward())).calls  # noqa: PLW0108
+    def backward() -> None:
+        loss.backward()
+        optimiser.step()
+
+    return count_pass(Followed(model), Step(forward, backward)).calls
 
 
 def _rows(calls: Mapping[Key, Call], depth: int | None) -> list[dict[str, Any]]:

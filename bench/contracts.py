@@ -370,6 +370,7 @@ def _check_drawing(drawing: Drawing) -> None:
             assert named, "neither an axis nor its ticks have names"
             assert axes.get_title("left"), "a panel has no title"
     freeze(drawing)
+    drawing.draw_without_rendering()  # which puts names at axes whose sides have a fixed ratio
     texts = []
     for axes in drawing.axes:
         low, high = axes.get_xlim()

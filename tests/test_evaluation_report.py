@@ -14,6 +14,7 @@ from test_reproduction import trained
 from bench.analysis.answers import answers
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
+from bench.contracts import check_figure
 from bench.plan.corruption import NAMES
 from bench.records.store import Run
 from bench.report.figures.answers import _evaluated_shares
@@ -187,6 +188,13 @@ def test_every_figure_is_drawn_and_has_something_to_say(run: Run, tmp_path: Path
     texts = [text.get_text() for text in panels["evaluated_accuracy"][0].texts]
     assert texts == ["90.0 %  reproduced", "70.0 %  not reproduced: interpolation", "70.0 %"]
     assert drawn_each(FIGURES, run_of(tmp_path)) == dict.fromkeys(FIGURES)
+
+
+def test_panels_in_two_rows_are_clear_of_each_other(tmp_path: Path) -> None:
+    few, own = np.arange(4), {"confidence": [0.9, 0.8, 0.7, 0.6]}
+    check_figure(
+        "reliability", run_of(tmp_path, *(evaluated(tmp_path, f"net{i}", few, few, **own) for i in range(4)))
+    )
 
 
 def test_of_many_networks_the_figure_says_that_it_has_the_best(tmp_path: Path) -> None:

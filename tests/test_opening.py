@@ -118,6 +118,15 @@ def test_what_is_in_doubt_is_not_crowned_and_what_is_behind_it_is_not_either() -
     }
 
 
+def test_the_first_that_is_sure_is_not_named_where_most_are_ahead_of_it_in_doubt() -> None:
+    rows = [row(name, ms, latency_flags="noisy") for name, ms in (("a", 5), ("b", 6))]
+    (answer,) = answered(*rows, row("slow", 90))
+    assert answer.sentences[0] == (
+        f"{WHERE}, no network is the fastest for certain: a (5.00 ms (4.95 – 5.05)) is ahead, and 2 of 3 times are in "
+        "doubt (noisy)."
+    )
+
+
 def test_the_most_accurate_is_called_so_where_none_in_doubt_is_more_accurate() -> None:
     rows = [row("quick", 10, 0.70), row("good", 20, 0.80), row("best", 80, 0.82)]
     (answer,) = answered(*rows, row("noisy", 60, 0.81, latency_flags="noisy"))
@@ -140,7 +149,8 @@ def test_where_all_latencies_are_in_doubt_batches_decide() -> None:
 
     (answer,) = answered(both("a", 1, 20_000, 0.7), both("b", 2, 10_000, 0.8))
     assert answer.sentences == (
-        f"{WHERE}, no network is the fastest for certain: all 2 times are in doubt (launch bound).",
+        f"{WHERE}, no network is the fastest for certain: a (1.00 ms (0.99 – 1.01)) is ahead, and all 2 times are in "
+        "doubt (launch bound).",
         "There, in batches of 256, a is the fastest of 2 at 20,000 images/s (19,800 – 20,200).",
         "By top-1, published, b gains 10.0 points on a for 2.0 times the time.",
     )

@@ -269,8 +269,12 @@ def _fastest(where: str, speed: _Speed, rows: Sequence[Row]) -> str:
         return f"{rows[i]['label']} ({speed.text(rows[i])})"
 
     why = _why(rows, ahead, speed.column)
-    if not ahead.sure:
-        return f"{what}, no network is the fastest for certain: all {len(rows)} times are in doubt ({why})."
+    if _mostly_unsure(ahead):
+        first, count = ahead.rows[0], _doubted(ahead)
+        return (
+            f"{what}, no network is the fastest for certain: {named(first)} is ahead, and {count} times are in doubt "
+            f"({why})."
+        )
     if ahead.unsure:
         names = [rows[i]["label"] for i in ahead.unsure]
         return (
@@ -284,6 +288,17 @@ def _fastest(where: str, speed: _Speed, rows: Sequence[Row]) -> str:
         return f"{what}, the only one of {len(rows)} without a doubt is {named(ahead.sure[0])}."
     first = rows[ahead.sure[0]]
     return f"{what}, {first['label']} is the fastest of {len(rows)} at {speed.text(first)}."
+
+
+def _mostly_unsure(ahead: Leaders) -> bool:
+    """Return whether the first that is sure, if any, comes so late that to name it says nothing of who is ahead."""
+    return 2 * len(ahead.unsure) > len(ahead.rows)
+
+
+def _doubted(ahead: Leaders) -> str:
+    """Return how many of all are in doubt, as ``all 12`` or ``11 of 12``."""
+    of, unsure_ones = len(ahead.rows), len(ahead.rows) - len(ahead.sure)
+    return f"all {of}" if unsure_ones == of else f"{unsure_ones} of {of}"
 
 
 def _why(rows: Sequence[Row], ahead: Leaders, column: str) -> str:
@@ -523,8 +538,11 @@ def _most_accurate(rows: Sequence[Row]) -> str:
         return f"{names[i]}, {_accuracy(rows[i])}"
 
     why = _why(rows, ahead, "accuracy")
-    if not ahead.sure:
-        return f"{where}, none of {len(rows)} is the most accurate for certain: all are in doubt ({why})."
+    if _mostly_unsure(ahead):
+        return (
+            f"{where}, none is the most accurate for certain: {names[ahead.rows[0]]} is ahead, "
+            f"{_accuracy(rows[ahead.rows[0]])}, and {_doubted(ahead)} are in doubt ({why})."
+        )
     if ahead.unsure:
         first = [names[i] for i in ahead.unsure]
         return (

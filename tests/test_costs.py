@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from collections.abc import Callable
 
@@ -25,7 +26,9 @@ from bench.archs.naming import resolve
 from bench.contracts import check_cost
 from bench.costs import COSTS, Subject, prepare
 from bench.costs._trace import Trace
+from bench.costs.calls import Followed
 from bench.costs.layers import layer_table
+from bench.costs.work import Step, count_pass
 from bench.plan.card import ArchCard
 from bench.records.flags import doubts
 from bench.records.record import Measurement
@@ -177,6 +180,33 @@ def test_what_is_left_uncounted_is_named_with_its_share_of_the_work() -> None:
     assert costs["macs"].detail["uncounted"] == {"linalg_qr": 1}
     elements = 8 * 8  # of the matrix; then as many absolute values, which have a rule
     assert costs["uncounted_share"].samples == (elements / (2 * elements),)
+
+
+class Threads(nn.Module):
+    """Calls a layer of two on a thread of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 4, 3), nn.Sequential(nn.Conv2d(4, 6, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: list[Tensor] = []
+        thread = threading.Thread(target=lambda x: made.append(self.second(x)), args=(self.first(x),))
+        thread.start()
+        thread.join()
+        return made[0]
+
+
+def test_layers_on_other_threads_are_counted() -> None:
+    macs = [6 * 6 * 2 * 4 * 9, 4 * 4 * 4 * 6 * 9]
+    table = layer_table(Subject(Threads().eval(), (1, 2, 8, 8)))
+    assert [(row["name"], row["macs"]) for row in table["layers"]] == list(
+        zip(("first", "second.0"), macs, strict=True)
+    )
+    assert table["totals"]["parameters"] == 4 * 19 + 6 * 37
+    model = Threads()
+    calls = count_pass(Followed(model), Step(lambda: model(torch.zeros(1, 2, 8, 8)))).calls
+    assert [call.forward.macs for call in calls.values() if call.forward.macs] == macs
 
 
 class Seldom(nn.Module):

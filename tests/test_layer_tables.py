@@ -142,8 +142,18 @@ def test_ceilings_below_what_was_attained_are_in_doubt_and_so_are_disturbed_ones
         assert made.utilisation == pytest.approx(1 / share)
         assert tuple(flag for flag in made.flags if flag == "above_roofline") == flags
         notes = forms.layer_times_document(made).notes
+        assert any("more than all" in note for note in notes) == bool(flags)
+        assert any("model FLOPs utilisation" in note for note in notes) != bool(flags)
         (of_ceilings,) = (note for note in notes if "of the machine's ceilings" in note)
         assert of_ceilings.startswith("In doubt, of the machine's ceilings: contended, stolen; ")
+
+
+def test_of_a_rest_within_the_doubt_of_the_whole_nothing_is_said() -> None:
+    made = table()
+    assert not any("nothing is certain of it" in note for note in forms.layer_times_document(made).notes)
+    noisy = replace(made, network=replace(made.network, low=0.5 * made.network.estimate))
+    (told,) = (note for note in forms.layer_times_document(noisy).notes if note.startswith("Between layers"))
+    assert told.endswith("nothing is certain of it.")
 
 
 def test_what_is_computed_again_is_no_use_of_the_machine() -> None:
@@ -166,6 +176,8 @@ def test_forms_hold_the_same_numbers_and_add_up() -> None:
     read = list(csv.DictReader(io.StringIO(forms.layer_times_document(made).csv)))
     assert [float(row["time_s"]) for row in read[:-2]] == [layer.time.estimate for layer in made.layers]
     assert sum(float(row["time_s"]) for row in read[:-1]) == pytest.approx(float(read[-1]["time_s"]))
+    assert sum(float(row["share"]) for row in read[:-1]) == pytest.approx(float(read[-1]["share"])) == 1
+    assert all(None not in row.values() for row in read)
     plain = json.loads(json.dumps(forms.layer_times_document(made).values, allow_nan=False))
     assert plain["explained_share"] == pytest.approx(1 / 1.1)
     assert [layer["name"] for layer in plain["layers"]] == [layer.name for layer in made.layers]

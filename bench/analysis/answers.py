@@ -270,9 +270,9 @@ def _fastest(where: str, speed: _Speed, rows: Sequence[Row]) -> str:
 
     why = _why(rows, ahead, speed.column)
     if _mostly_unsure(ahead):
-        first, count = ahead.rows[0], _doubted(ahead)
+        leader, count = ahead.rows[0], _doubted(ahead)
         return (
-            f"{what}, no network is the fastest for certain: {named(first)} is ahead, and {count} times are in doubt "
+            f"{what}, no network is the fastest for certain: {named(leader)} is ahead, and {count} times are in doubt "
             f"({why})."
         )
     if ahead.unsure:

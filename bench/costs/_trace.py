@@ -35,6 +35,7 @@ from bench.costs._operators import (
     watched_kernel,
 )
 from bench.costs._storage import all_meta
+from bench.costs.calls import OnEachThread
 from bench.costs.receptive_field._tracker import FieldTracker, ReceptiveField
 from bench.errors import typed_text
 
@@ -264,6 +265,7 @@ class _Recorder(TorchDispatchMode):
     def __init__(self, model: nn.Module, images: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch's
         self.model = model
+        self.here = OnEachThread(self)
         self.names = {id(m): name for name, m in reversed(list(model.named_modules()))}
         self.fields = FieldTracker(images)
         self.parameters = {id(p): p for p in model.parameters()}  # that nothing has used so far
@@ -299,6 +301,7 @@ class _Recorder(TorchDispatchMode):
         call.atomic = plain or bool(packed)
         call.input = _shape(inputs)
         self.stack.append(call)
+        self.here.__enter__()
 
     def _meet(self, module: nn.Module) -> None:
         """Take in a module that was made since the pass began, if it is the network's."""
@@ -314,6 +317,7 @@ class _Recorder(TorchDispatchMode):
 
     def leave(self, _module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         """End the call of a module, also where it raised; then there is no output."""
+        self.here.__exit__()
         call = self.stack.pop()
         self._set_output(call, output)
         if call.atomic:

@@ -7,10 +7,13 @@ leaves its fast path of attention where a module has any, and takes a slower way
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Forward = Callable[..., object]
 _Wrap = Callable[[int, Forward], Forward]  # of the module's number and its forward
@@ -58,3 +61,29 @@ def _opened(module: nn.Module, name: str, known: set[int]) -> Iterator[tuple[str
         closed = isinstance(child, torch.jit.ScriptModule) or type(child).__name__ == _COMPILED
         if id(child) not in known and not closed and not isinstance(module, torch.jit.ScriptModule):
             yield from _opened(child, f"{name}.{key}".lstrip("."), known)
+
+
+class OnEachThread:
+    """Lets a mode see the operators of calls that a network makes on threads of its own: a mode is of one thread.
+
+    It is entered around each call; the thread on which it was made has the mode already.
+    """
+
+    def __init__(self, mode: TorchDispatchMode) -> None:
+        self._mode = mode
+        self._own = threading.get_ident()
+        self._calls: Counter[int] = Counter()
+
+    def __enter__(self) -> None:
+        """Enter the mode in the outermost call of a thread."""
+        thread = threading.get_ident()
+        if thread != self._own and not self._calls[thread]:
+            self._mode.__enter__()
+        self._calls[thread] += 1
+
+    def __exit__(self, *_failure: object) -> None:
+        """Leave it at the end of that call."""
+        thread = threading.get_ident()
+        self._calls[thread] -= 1
+        if thread != self._own and not self._calls[thread]:
+            self._mode.__exit__(None, None, None)

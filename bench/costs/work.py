@@ -37,7 +37,7 @@ from bench.costs._operators import (
     watched_kernel,
 )
 from bench.costs._storage import all_meta
-from bench.costs.calls import Followed, Forward
+from bench.costs.calls import Followed, Forward, OnEachThread
 
 Key = tuple[int, int]
 """A call: the number of the module, and which of its calls it is."""
@@ -110,6 +110,7 @@ class _Counting(TorchDispatchMode):
     def __init__(self, followed: Followed) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own has no types
         self.followed = followed
+        self.here = OnEachThread(self)
         self.calls: dict[Key, Call] = {OUTSIDE: Call("", "outside", 0, None)}
         self.now: Key = OUTSIDE
         self.is_backward = False
@@ -124,7 +125,8 @@ class _Counting(TorchDispatchMode):
             self.calls[inside].input = _shape(args)
             self._go_to(inside)
             try:
-                output = forward(*args, **kwargs)
+                with self.here:
+                    output = forward(*args, **kwargs)
             finally:
                 self._go_to(above)
             self.calls[inside].output = _shape(output)

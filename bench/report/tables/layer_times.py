@@ -122,7 +122,13 @@ def _notes(table: LayerTable) -> list[str]:
         f"The layers come to {percent(table.explained)} of the whole, which was timed in passes of its own, "
         f"interleaved with theirs: {show(table.network.estimate, 's')} over {_processes(table)}."
     ]
-    if table.between_s >= 0:
+    ends = [table.network.low, table.network.high]
+    if abs(table.between_s) <= max(abs(end - table.network.estimate) for end in ends):
+        lines.append(
+            f"Between layers, {show(table.between_s, 's')}, within the doubt of the whole itself "
+            f"({show(ends[0], 's')} to {show(ends[1], 's')}): nothing is certain of it."
+        )
+    elif table.between_s >= 0:
         lines.append(
             f"Between layers, {show(table.between_s, 's')}: Python's calls, views, and waits for launching."
         )
@@ -147,7 +153,7 @@ def _notes(table: LayerTable) -> list[str]:
         lines.append(
             f"{_what(table).capitalize()} does {show(table.macs, 'MAC')}{again}, {percent(table.utilisation)} of what "
             f"this machine's matrix products would do in its time ({show(table.ceilings.rate, 'MAC/s')}; copies "
-            f"{show(table.ceilings.bandwidth, 'B/s')}): model FLOPs utilisation."
+            f"{show(table.ceilings.bandwidth, 'B/s')}): {_of_use(table)}."
         )
     else:
         lines.append(
@@ -158,6 +164,13 @@ def _notes(table: LayerTable) -> list[str]:
     if doubts := ", ".join(table.ceilings.doubts):
         lines.append(f"In doubt, of the machine's ceilings: {doubts}; `bench explain` has what each means.")
     return lines
+
+
+def _of_use(table: LayerTable) -> str:
+    """Return what the share of the ceiling is called; nothing does more than all."""
+    if table.utilisation <= 1:
+        return "model FLOPs utilisation"
+    return "more than all, so that this ceiling is too low, and what bounds a layer is not known by it"
 
 
 _BOUNDS = {"compute": "computing", "memory": "memory", "launching": "launching"}
@@ -245,20 +258,13 @@ def _csv(table: LayerTable) -> str:
         ends = [time.estimate, time.low, time.high, layer.backward, time.estimate / table.network.estimate]
         limit = [layer.rate, layer.bandwidth, layer.bound, layer.roofline_share]
         writer.writerow([*own, *map(_raw, [*ends, *limit])])
-    blank = [""] * 7
-    writer.writerow([_BETWEEN, "", "between", *blank[:5], table.between_s, *blank[:3], 1 - table.explained])
     network = table.network
-    writer.writerow(
-        [
-            "Total",
-            "",
-            "network",
-            *blank[:3],
-            table.macs,
-            "",
-            *map(_raw, [network.estimate, network.low, network.high]),
-        ]
-    )
+    whole = {"time_s": network.estimate, "time_low_s": network.low, "time_high_s": network.high}
+    for row in (
+        {"name": _BETWEEN, "kind": "between", "time_s": table.between_s, "share": 1 - table.explained},
+        {"name": "Total", "kind": "network", "macs": table.macs, **whole, "share": 1.0},
+    ):
+        writer.writerow([_raw(row.get(key, "")) for key in _RAW])
     return out.getvalue()
 
 

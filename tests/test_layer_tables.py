@@ -242,6 +242,17 @@ def test_layers_are_aligned_around_those_that_are_in_one_alone(
     assert found == pairs
 
 
+def test_functions_of_two_networks_are_each_others_whatever_their_classes_are() -> None:
+    made = table()
+    own, other = (
+        replace(made.layers[1], name=name, type=name, depth=0, output=(1, size), macs=size)
+        for name, size in (("Mine", 10), ("Theirs", 1000))
+    )
+    (pair,) = layer_differences(with_layers(made, own), with_layers(made, other))
+    assert (pair.of, pair.against) == (own, other)
+    assert pair.effect.estimate == 0
+
+
 def test_a_trace_nests_calls_as_they_were_made() -> None:
     made = table().events()
     slices = [event for event in made if event["ph"] == "X"]

@@ -68,6 +68,8 @@ _ALIKE = 4.0
 
 def _likeness(a: Layer, b: Layer) -> float:
     """Return how much two layers seem to be the same one of two networks; below two gaps where they are not."""
+    if a.depth == b.depth == 0 and a.kind == b.kind:  # the networks themselves, whatever they are called
+        return _ALIKE
     same = (a.type == b.type, a.name == b.name, a.output[1:] == b.output[1:], a.macs == b.macs)
     if a.kind != b.kind or not (
         same[0] or all(same[1:])

@@ -442,12 +442,20 @@ def test_parameters_that_the_seed_draws_are_no_trained_network() -> None:
     class Half(nn.Module):
         def __init__(self, **_: Any) -> None:
             super().__init__()
-            self.loaded, self.drawn = nn.Linear(4, 4), nn.Linear(4, 4)
+            self.loaded, self.drawn, self.late = (
+                nn.Linear(4, 4),
+                nn.Linear(4, 4),
+                nn.LazyLinear(4, bias=False),
+            )
             nn.init.eye_(self.loaded.weight)
-            nn.init.zeros_(self.loaded.bias)
+            nn.init.constant_(self.loaded.bias, 1 / 3)
+            self.broken = nn.Parameter(torch.full((2,), torch.nan))
 
     arch = Arch(ArchCard(name="half"), Half)
     job = make_job(task="evaluate", arch="half", settings={"data": "digits", "device": "cpu"})
     model = _built_of(arch, job, Hooks(), in_full=True)
-    assert drawn_parameters(arch, model, job, Hooks()) == ["drawn.weight", "drawn.bias"]
+    model.late(torch.zeros(1, 4))  # has a shape from its first call on
+    drawn = ["drawn.weight", "drawn.bias", "late.weight"]
+    assert drawn_parameters(arch, model, job, Hooks()) == drawn
+    assert drawn_parameters(arch, model.bfloat16(), job, Hooks()) == drawn
     assert drawn_parameters(replace(arch, builder=lambda **_: model), model, job, Hooks()) == []

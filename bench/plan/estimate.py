@@ -94,18 +94,29 @@ def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxy
     def first(likenesses: Iterable[_Likeness]) -> float | None:
         return next((here[likeness] for likeness in likenesses if likeness in here), None)
 
+    known: dict[tuple[object, ...], float | None] = {}
+
+    def to_rule(planned: Planned, likeness: _Likeness) -> float | None:
+        """Return by how much an epoch of other networks took longer here than their whole training by the rule."""
+        job, work = planned.job, planned.work
+        key = (likeness, job.input_size, job.settings.length, work.images, work.tests)
+        if key not in known:  # once, and not for each of many networks and seeds
+            ratios = [
+                an_epoch / by_rule(job, planned.card, replace(work, macs=macs))
+                for an_epoch, macs in trainings[likeness]
+                if macs is not None
+            ]
+            known[key] = median(ratios) if ratios else None
+        return known[key]
+
     def of_others(planned: Planned) -> float | None:
         """Return the seconds of an epoch, from those of other networks on the same images."""
-        job, work = planned.job, planned.work
-        own_s = by_rule(job, planned.card, work)
-        epochs = [
-            an_epoch
-            if work.macs is None or macs is None
-            else an_epoch * own_s / by_rule(job, planned.card, replace(work, macs=macs))
-            for likeness in _alike(job)
-            for an_epoch, macs in trainings.get(likeness, ())
-        ]
-        return median(epochs) if epochs else None
+        (likeness,) = _alike(planned.job)
+        if likeness not in trainings:
+            return None
+        if planned.work.macs is not None and (ratio := to_rule(planned, likeness)) is not None:
+            return ratio * by_rule(planned.job, planned.card, planned.work)
+        return median(an_epoch for an_epoch, _ in trainings[likeness])
 
     def estimate(planned: Planned) -> float:
         job = planned.job
@@ -170,9 +181,8 @@ def wants_counts(planned: Planned) -> bool:
         return False
     if not (_is_computed(job) or isinstance(job.settings, Timed)):
         return False
-    if "macs" in planned.card.published and not _is_trained(
-        job
-    ):  # in small images it is not their area that counts
+    # Of what is published their area tells what other images take, but for small ones, as trainings have them.
+    if "macs" in planned.card.published and not _is_trained(job):
         return False
     return TASKS.get(job.task).has_network and _filed(job) not in _reference()
 

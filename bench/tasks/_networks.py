@@ -16,6 +16,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.archs import Arch
@@ -87,12 +88,17 @@ def drawn_parameters(arch: Arch, model: nn.Module, job: Job, hooks: Hooks) -> li
         other = _built_of(arch, replace(job, seed=job.seed + 1), hooks, in_full=True)
     except InvalidModelError:  # a network that cannot be built twice says nothing of it
         return []
-    values = dict(model.named_parameters())
+    others = dict(other.named_parameters())
     return [
         name
-        for name, value in other.named_parameters()
-        if name in values and not torch.equal(value, values[name].to(value.device, value.dtype))
+        for name, value in model.named_parameters()  # which may lie on a card by now, in less precision
+        if name in others
+        and (is_lazy(others[name]) or not _equal(value.cpu(), others[name].to("cpu", value.dtype)))
     ]
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b, rtol=0.0, atol=0.0, equal_nan=True)
 
 
 def _built_of(arch: Arch, job: Job, hooks: Hooks, *, in_full: bool) -> nn.Module:

@@ -68,10 +68,14 @@ def run(
     *,
     limit: float | None = None,
     noise: float = 0.03,
+    slow: float = 0.0,
     batch: int = 8,
     budget_alone: bool = False,
 ) -> Ended:
-    """Race until all is decided; each process gives the time with noise, a standard deviation of its logarithm."""
+    """Race until all is decided; each process gives the time with noise, a standard deviation of its logarithm.
+
+    A share of them is `slow` as a whole: by a third in the mean, and one in five of these by seven times.
+    """
     rng = np.random.default_rng(seed)
     cost = RacedCost(
         CostModel(entrants), [[] for _ in times], None if limit is None else float(np.log(limit))
@@ -80,7 +84,10 @@ def run(
     further = race.first()
     while further:
         for i in further:
-            cost.samples[i].append(float(np.log(times[i]) + rng.normal(0, noise)))
+            late = (
+                (rng.exponential(0.3) + 2.0 * (rng.random() < 0.2)) if slow and rng.random() < slow else 0.0
+            )
+            cost.samples[i].append(float(np.log(times[i]) + rng.normal(0, noise) + late))
         processes += len(further)
         standing = race.standing()
         done = budget_alone and race.budget_decided(standing)

@@ -28,6 +28,8 @@ from bench.errors import BenchError, ConfigError, StoreError, UnknownNameError
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind, Send, _locks
 from bench.execution.runner import Observer
 from bench.facts import accuracies
+from bench.facts.accuracy import Accuracies
+from bench.facts.entrants import Known
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.records.record import Measurement, Record, count
@@ -145,6 +147,30 @@ def test_the_most_accurate_within_the_budget_is_found(tmp_path: Path) -> None:
     assert f"Take {best_within(0.02)}" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "images"),
+    [
+        ("torchvision:mobilenet_v3_large", "top1", "val"),
+        ("timm:mobilenetv3_large_100", "top1", "val"),
+        ("timm:mobilenetv3_large_100", "real", "real"),
+    ],
+)
+def test_what_is_published_beside_a_cost_is_of_the_weights_that_race(
+    name: str, kind: str, images: str
+) -> None:
+    known = Known.of([name], Accuracies.called(kind, ""))
+    others = {"top1": 0.5, "source": "others", "protocol": "1 crop"}
+    cards = [ArchCard(name=name, input_size=size, num_classes=1000, published=others) for size in (224, 32)]
+    own, small = known.cards_of(cards)
+    rows = accuracies()
+    rows = rows[rows["network"].isin([name, name.removeprefix("timm:")]) & (rows["input_size"] == 224)]
+    weights = rows[rows["set"] == images].sort_values("top1")["weights"].iloc[-1]
+    row = rows[(rows["weights"] == weights) & (rows["set"] == "val")].iloc[0]
+    expected = {"top1": row["top1"], "top5": row["top5"], "source": weights, "protocol": "1 crop"}
+    assert own.published == expected
+    assert small.published == others
+
+
 def test_the_same_again_measures_nothing(tmp_path: Path) -> None:
     first, _ = raced(tmp_path, TWENTY)
     again, machine = raced(tmp_path, TWENTY)
@@ -230,18 +256,22 @@ def test_a_time_that_ends_before_the_first_process_is_told_so(tmp_path: Path) ->
 
 
 def test_the_time_bounds_what_is_counted_too(tmp_path: Path) -> None:
-    """A third of 60 s is two counts of 10 s, the smallest networks first; then 20 processes of 2 s are left."""
-    done, machine = raced(tmp_path, TWENTY, minutes=1, executor=Machine(takes={"cost": 10.0, "infer": 2.0}))
+    """A third of 60 s is two counts of 10 s, the smallest networks first; then 27 processes of 1.5 s are left."""
+    machine = Machine(takes={"cost": 10.0, "infer": 1.5})
+    done, _ = raced(tmp_path, TWENTY, minutes=1, executor=machine)
     rows = accuracies().query("set == 'val' and source == 'torchvision'").drop_duplicates("network")
     parameters = dict(zip(rows["network"], rows["parameters"], strict=True))
     uncounted = raced(tmp_path / "b", TWENTY)[1].counted
     assert machine.counted == sorted(uncounted, key=lambda name: parameters[name])[:2]
-    assert len(machine.timed) == 20
+    assert len(machine.timed) == 27
     assert done.raced.end == "time"
     never = done.raced.choice.candidates.query("state == 'never' and not counted")
     assert 0 < done.raced.uncounted == len(never)
     said = " ".join(race_sentences(done.raced, done.known))
-    assert f" {len(never)} of them were not counted in that time either" in said
+    assert (
+        f" {len(never)} of them {'was' if len(never) == 1 else 'were'} not counted in that time either"
+        in said
+    )
     assert "its MACs were not counted in the time, and are guessed" in " ".join(
         _explained(done.raced, done.known, never["network"].tolist())
     )
@@ -281,6 +311,9 @@ def test_a_process_under_way_at_the_end_is_cut_off_and_not_failed(tmp_path: Path
     assert done.raced.end == "time"
     assert not (table["state"] == "failed").any()
     assert not done.summary.failed
+    (cut,) = (record for record in read_run(done.path).records if record.status != "ok")
+    assert cut.error is not None
+    assert cut.error["message"] == "the time of the run was over"
     alone, _ = raced(
         tmp_path / "b",
         TWENTY,

@@ -397,6 +397,8 @@ def test_a_byte_that_has_turned_gives_no_other_number(kind: str, tmp_path: Path)
         (["--on", "rtx4090", "--on", "rtx3090"], "--on is given 2 times"),
         (["--on", str(RESULTS / "study-depth")], "run study-depth holds no times of inference"),
         (["--on", "rtx4090", "--explain", "nothing_like_it"], "nothing_like_it"),
+        (["--on", "rtx4090", "--minutes", "3"], "so that --minutes would change nothing"),
+        (["--on", "rtx4090", "--set", "device=cpu", "--name", "x"], "--set and --name would change nothing"),
     ],
 )
 def test_wrong_words_have_a_message(words: list[str], message: str) -> None:

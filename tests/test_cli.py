@@ -140,6 +140,23 @@ class TestRun:
         assert result.stdout == ""
         assert not Path("results").exists()
 
+    @pytest.mark.parametrize("form", [[], ["--json"]])
+    def test_results_are_told_where_a_report_cannot_be_written(
+        self, run: Bench, executor: FakeExecutor, experiment: Path, form: list[str]
+    ) -> None:
+        Path("reports").write_text("a file stands where the folder should be")
+        result = run("run", "-c", experiment, *form)
+        assert result.exit_code == 1
+        assert "cannot write a report" in result.stderr
+        assert (
+            "results: results/three; bench report results/three -o FOLDER draws them elsewhere"
+            in result.stderr
+        )
+        if form:
+            assert json.loads(result.stdout)["counts"] == {"ok": 3}
+        else:
+            assert "Network" in result.stdout
+
     def test_an_unwritable_folder(self, run: Bench, executor: FakeExecutor, experiment: Path) -> None:
         Path("results").write_text("a file")
         result = run("run", "-c", experiment)

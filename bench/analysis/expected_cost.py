@@ -58,6 +58,7 @@ class Posterior:
         df: degrees of freedom, of the tail that the errors of families left out have.
         error: the median of those errors, as a factor above one; NaN where there are none.
         coverage: how many of those costs lie in their 95 % interval, a share.
+        odd: entrants whose costs are far above what all others make of them.
     """
 
     mean: _Floats
@@ -65,6 +66,7 @@ class Posterior:
     df: float
     error: float
     coverage: float
+    odd: _Ints
 
     def interval(self, confidence: float = 0.95) -> tuple[_Floats, _Floats]:
         """Return between which logarithms the costs are expected."""
@@ -91,6 +93,7 @@ _SCALES = {
 _USUAL = np.array([usual for usual, _ in _SCALES.values()])
 _FAR = np.array([far for _, far in _SCALES.values()])
 JITTER = 1e-8
+_ODD = 4.0  # standard deviations above what is expected of a network by all others
 
 
 class CostModel:
@@ -130,7 +133,9 @@ class CostModel:
         across = solve_triangular(root, self._kernel(measured, every), lower=True)
         mean = centre + across.T @ solve_triangular(root, costs - centre, lower=True)
         own = self._diagonal() - (across**2).sum(0) + scale["noise"] + self._unknown * scale["unknown"]
-        errors, deviations = self._left_out(measured, root, costs - centre)
+        inverse = cho_solve((root, True), np.eye(len(measured)))
+        weights = inverse @ (costs - centre)
+        errors, deviations = self._left_out(measured, inverse, weights)
         df, wider = _tail(deviations)
         bound = wider * float(stdtrit(df, 0.975))
         return Posterior(
@@ -139,6 +144,7 @@ class CostModel:
             df=df,
             error=float(np.exp(np.median(np.abs(errors)))) if len(errors) else math.nan,
             coverage=float(np.mean(np.abs(deviations) <= bound)) if len(errors) else math.nan,
+            odd=measured[weights / np.sqrt(np.diag(inverse)) > _ODD],
         )
 
     def covariance(self, measured: _Ints, some: _Ints) -> tuple[_Floats, _Floats]:
@@ -204,10 +210,14 @@ class CostModel:
         self._scales = minimize(loss, self._scales, jac=True, method="L-BFGS-B", options={"maxiter": 30}).x
         self._fitted = len(measured)
 
-    def _left_out(self, measured: _Ints, root: _Floats, costs: _Floats) -> tuple[_Floats, _Floats]:
-        """Return by how much each cost is missed where its whole family is left out, and that over its deviation."""
-        inverse = cho_solve((root, True), np.eye(len(measured)))
-        weights = inverse @ costs
+    def _left_out(self, measured: _Ints, inverse: _Floats, weights: _Floats) -> tuple[_Floats, _Floats]:
+        """Return by how much each cost is missed where its whole family is left out, and that over its deviation.
+
+        Args:
+            measured: [M] which entrants' costs are known.
+            inverse: [M, M] of their covariance.
+            weights: [M] that, times the costs around their mean.
+        """
         errors, deviations = np.empty(len(measured)), np.empty(len(measured))
         for family in np.unique(self._families[measured]):
             own = np.flatnonzero(self._families[measured] == family)

@@ -94,8 +94,7 @@ class Raced:
             disturbed: how many of the times were slowed down by other work.
         """
         table, rows = table.reset_index(drop=True), np.asarray(entered, dtype=np.intp)
-        measured_once = any(len(own) for own in race.costs[0].samples) if race.costs else False
-        standing = race.standing() if measured_once else None
+        standing = race.standing() if race.begun else None
         table["state"] = np.where(over_counts(table, budgets), "over", "never")
         table["counted"], table["processes"], table["reason"] = table["macs"].notna(), 0, ""
         table["certain"], table["front_chance"], table["budget_chance"] = False, 0.0, 0.0

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from bench.analysis.choosing import pareto_front
 from bench.analysis.expected_cost import JITTER, CostModel, Entrants, Posterior
@@ -49,6 +49,7 @@ class _Estimates:
         sd: its standard deviation.
         low: of the interval of `CONFIDENCE`.
         high: the same.
+        least: below which it does not lie; of fewer than `LEAST` processes lower than `low`, as each may be a slow one.
         processes: how many there were.
         spread: the standard deviation of one process, of all networks together.
     """
@@ -57,38 +58,66 @@ class _Estimates:
     sd: _Floats
     low: _Floats
     high: _Floats
+    least: _Floats
     processes: _Ints
     spread: float
 
 
-_PRIOR_SPREAD, _PRIOR_DF, _OWN_DF = 0.05, 4.0, 6.0
+_PRIOR_SPREAD, _PRIOR_DF, _OWN_DF = 0.05, 4.0, 4.0
+_QUARTILE = 0.75  # of the differences of two processes, by which they are told to spread
+_CLIP = 8.0  # standard deviations: what is further off says no more of how a network varies
+_SLOW = math.log(1.5)  # by which a process may be slow as a whole
 
 
 def _estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> _Estimates:
     """Return what the costs of some processes each come to.
 
-    Few processes of a network say little of how it varies from one to the next: its variance is drawn towards that of
-    all networks together, as if that were of seven of its processes; and that towards (5 %)², as if that were of five.
+    Now and then a process is slow as a whole, by a third or by ten times, and no median of three others moves for it.
+    So how processes spread is told by a quartile of the differences of two of them, over all networks, and not by
+    squares, of which one such process would be all. Few processes of a network say little of how it varies: its
+    variance is drawn towards that, as if that were of five of its processes; and that towards (5 %)², as if that were
+    of five.
 
     Args:
         samples: logarithms, by network; none where it was not measured.
         exact: whether the cost is the same in each process, such as a count.
     """
     n = np.array([len(own) for own in samples])
-    several = [np.asarray(own) for own in samples if len(own) > 1]
-    squares = sum(float(((own - own.mean()) ** 2).sum()) for own in several)
-    df = sum(len(own) - 1 for own in several)
-    pooled = (_PRIOR_DF * _PRIOR_SPREAD**2 + squares) / (_PRIOR_DF + df)
+    df = int((n[n > 0] - 1).sum())
+    pooled = (_PRIOR_DF * _PRIOR_SPREAD**2 + df * _spread(samples) ** 2) / (_PRIOR_DF + df)
+    furthest = _CLIP * math.sqrt(pooled)
     value, sd, half = (np.full(len(samples), math.nan) for _ in range(3))
     for i, own in enumerate(samples):
         if len(own):
             value[i] = float(np.median(own))
-            within = float(((np.asarray(own) - np.mean(own)) ** 2).sum())
-            variance = (_OWN_DF * pooled + within) / (_OWN_DF + len(own) - 1)
+            off = np.minimum(np.abs(np.asarray(own) - value[i]), furthest)
+            variance = (_OWN_DF * pooled + float((off**2).sum())) / (_OWN_DF + len(own) - 1)
             median = math.pi / 2 if len(own) > 2 else 1.0  # of it the variance is larger than of the mean
             sd[i] = 0.0 if exact else math.sqrt(median * variance / len(own))
             half[i] = sd[i] * float(stdtrit(_OWN_DF + len(own) - 1, (1 + CONFIDENCE) / 2))
-    return _Estimates(value, sd, value - half, value + half, n, 0.0 if exact else math.sqrt(pooled))
+    low, high = value - half, value + half
+    least = low - (0.0 if exact else _SLOW) * (n < LEAST)
+    return _Estimates(value, sd, low, high, least, n, 0.0 if exact else math.sqrt(pooled))
+
+
+def _spread(samples: Sequence[Sequence[float]]) -> float:
+    """Return the standard deviation of one process, by a quartile of the differences of two of the same network.
+
+    All pairs of a network's n processes weigh as much as n - 1 do; 0 where none has two. Like the estimator Q_n of
+    Rousseeuw and Croux, Alternatives to the median absolute deviation, JASA 88, 1993, of many groups.
+    """
+    several = [np.asarray(own) for own in samples if len(own) > 1]
+    if not several:
+        return 0.0
+    pairs = [np.abs(np.subtract.outer(own, own)[np.triu_indices(len(own), 1)]) for own in several]
+    differences = np.concatenate(pairs)
+    weights = np.concatenate(
+        [np.full(len(own), 2 / len(both)) for own, both in zip(pairs, several, strict=True)]
+    )
+    order = np.argsort(differences, kind="stable")
+    below = np.cumsum(weights[order])
+    quartile = differences[order[np.searchsorted(below, _QUARTILE * below[-1])]]
+    return float(quartile / (math.sqrt(2) * ndtri((1 + _QUARTILE) / 2)))
 
 
 # --- the race ---
@@ -103,12 +132,26 @@ class RacedCost:
         samples: by entrant the logarithm of the cost in each process; s, or the unit of a count.
         limit: a logarithm; None where there is no budget of it.
         exact: whether it is the same in each process.
+        disturbed: by entrant the same of processes that other work slowed down.
     """
 
     model: CostModel
     samples: list[list[float]]
     limit: float | None = None
     exact: bool = False
+    disturbed: dict[int, list[float]] = field(default_factory=dict)
+
+    def tries(self, entrant: int) -> int:
+        """Return in how many processes an entrant was measured."""
+        return len(self.samples[entrant]) + len(self.disturbed.get(entrant, ()))
+
+    def estimates(self) -> _Estimates:
+        """Return what was measured; disturbed processes count where there are fewer than `LEAST` others."""
+        own = [
+            some if len(some) >= LEAST else [*some, *self.disturbed.get(i, ())]
+            for i, some in enumerate(self.samples)
+        ]
+        return _estimates(own, exact=self.exact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +218,11 @@ class Race:
     failed: set[int] = field(default_factory=set)
     _seconds: _Floats = field(init=False, repr=False)  # of a process, each
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was measured."""
+        return any(cost.tries(i) for cost in self.costs[:1] for i in range(len(self.entrants)))
+
     def first(self) -> list[int]:
         """Return the entrants to begin with, always the same: drawn from the half with fewer MACs, the fewest first."""
         macs = np.nan_to_num(self.entrants.counts[:, 0], nan=math.inf)
@@ -184,7 +232,7 @@ class Race:
 
     def standing(self) -> Standing:
         """Return how far it has come; at least one entrant was measured."""
-        costs = tuple(_estimates(cost.samples, exact=cost.exact) for cost in self.costs)
+        costs = tuple(cost.estimates() for cost in self.costs)
         n = len(self.entrants)
         failed = np.isin(np.arange(n), list(self.failed))
         measured = np.all([cost.processes > 0 for cost in costs], axis=0) & ~failed
@@ -228,7 +276,8 @@ class Race:
     def further(self, standing: Standing, count: int, calls: float = 0.0) -> list[int]:
         """Return which entrants to measure next, in one more process each; none where all is decided.
 
-        First what the budget needs: more processes of what seems to hold it and is more accurate than what does, as
+        First what is odd, as it may be of a slow process, by which much else would be expected wrongly. Then what the
+        budget needs: more processes of what seems to hold it and is more accurate than what does, as
         then the less accurate need not be measured; what was not measured and may hold it; and what was and is not
         certain. After it the same of the front.
 
@@ -240,6 +289,8 @@ class Race:
         """
         self._seconds = 1.0 + calls * np.exp(standing.posteriors[0].mean)
         undecided, budget = self._undecided_budget(standing), standing.budget_chances
+        if odd := self._odd(standing):
+            return odd[:count]
         if likely := [i for i in undecided if self._seems_to_hold(standing, i)]:
             return [max(likely, key=lambda i: self.entrants.accuracy[i])]
         if budget.sum() > (MISSED if standing.enough else 0.0):
@@ -253,6 +304,11 @@ class Race:
     def budget_decided(self, standing: Standing) -> bool:
         """Return whether the budget needs no further process."""
         return standing.budget_chance <= MISSED and not self._undecided_budget(standing)
+
+    def _odd(self, standing: Standing) -> list[int]:
+        """Return whose costs are far above what is expected of them, in processes that may have been slow ones."""
+        odd = {int(i) for posterior in standing.posteriors for i in posterior.odd}
+        return [i for i in sorted(odd) if i not in self.failed and self.costs[0].tries(i) < LEAST]
 
     def _seems_to_hold(self, standing: Standing, entrant: int) -> bool:
         """Return whether an entrant holds all budgets by its estimates, in so few processes that it is not certain."""
@@ -276,20 +332,20 @@ class Race:
         accuracy = self.entrants.accuracy
         least = -math.inf if standing.best is None else accuracy[standing.best]
         some = standing.measured & (standing.holds == "open") & (accuracy > least)
-        return self._again(standing, some)
+        return self._again(some)
 
     def _undecided_front(self, standing: Standing) -> list[int]:
         """Return members of the front that are not certain, and what is not told apart from them."""
         some, cost = standing.possible & ~standing.certain, standing.costs[0]
         accuracy = self.entrants.accuracy
         for i in np.flatnonzero(some):
-            rivals = standing.possible & (accuracy >= accuracy[i]) & (cost.low <= cost.high[i])
-            some = some | (rivals & (cost.high >= cost.low[i]))
-        return self._again(standing, some)
+            rivals = standing.possible & (accuracy >= accuracy[i]) & (cost.least <= cost.high[i])
+            some = some | (rivals & (cost.high >= cost.least[i]))
+        return self._again(some)
 
-    def _again(self, standing: Standing, some: _Mask) -> list[int]:
+    def _again(self, some: _Mask) -> list[int]:
         """Return those of some that another process may decide, those of the fewest processes first."""
-        n = np.min([cost.processes for cost in standing.costs], axis=0)
+        n = np.array([min(cost.tries(i) for cost in self.costs) for i in range(len(some))])
         left = np.flatnonzero(some & (n < MOST))
         return sorted(left.tolist(), key=lambda i: (n[i], -self.entrants.accuracy[i], i))
 
@@ -331,7 +387,9 @@ def _holds(raced: RacedCost, cost: _Estimates) -> _Ints:
     if raced.limit is None:
         return np.zeros(len(cost.value), dtype=np.intp)
     enough = cost.processes >= (1 if raced.exact else LEAST)
-    return np.select([enough & (cost.high <= raced.limit), cost.low > raced.limit], [0, 2], 1).astype(np.intp)
+    return np.select([enough & (cost.high <= raced.limit), cost.least > raced.limit], [0, 2], 1).astype(
+        np.intp
+    )
 
 
 def _all_held(costs: Sequence[RacedCost], posteriors: Sequence[Posterior], n: int) -> _Floats:
@@ -368,6 +426,6 @@ def _front(accuracy: _Floats, cost: _Estimates, among: _Mask, beside: _Mask) -> 
     for i in np.flatnonzero(among):
         rivals = among & (accuracy >= accuracy[i])
         rivals[i] = False
-        possible[i] = not (rivals & beside & (cost.high < cost.low[i])).any()
-        certain[i] &= not (rivals & (cost.low <= cost.high[i])).any()
+        possible[i] = not (rivals & beside & (cost.high < cost.least[i])).any()
+        certain[i] &= not (rivals & (cost.least <= cost.high[i])).any()
     return possible, certain & possible

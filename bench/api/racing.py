@@ -122,7 +122,8 @@ def race(
         cards = {card.name: card for cards in catalog.archs.values() for card in cards}
         known = Known.of(list(cards), accuracies.of(cards.values()))
         check_explained(known, explain)
-        catalog = replace(catalog, archs={card.name: (card,) for card in cards.values()})
+        archs = {card.name: (card,) for card in known.cards_of(cards.values())}
+        catalog = replace(catalog, archs=archs)
         prepared = Prepared(experiment, catalog, ())
         time = _Time(60 * minutes, lambda: begin + 60 * minutes - clock())
         course = _Course(known, budgets, overrides, prepared, opened, observer or WarnsOfWaiting(), time)
@@ -250,12 +251,10 @@ class _Course:
         if not self.entered:
             return []
         race = self.race
-        untried = [
-            i for i in range(len(self.entered)) if i not in race.failed and not race.costs[0].samples[i]
-        ]
+        untried = [i for i in range(len(self.entered)) if i not in race.failed and not race.costs[0].tries(i)]
         if first := [i for i in race.first() if i in set(untried)]:
             return first[:_ROUND]
-        if not any(race.costs[0].samples):
+        if not race.begun:
             return untried[:_ROUND]
         return race.further(
             race.standing(), _ROUND, _CALLS * max(self._images(batch) for batch in self._batches())
@@ -478,7 +477,12 @@ class _Course:
                     if value is None:
                         self._fail(entrant, f"no {quantity} was measured")
                     else:
-                        cost.samples[entrant].append(log_cost(quantity, value))
+                        own = (
+                            cost.disturbed.setdefault(entrant, [])
+                            if record.is_disturbed
+                            else cost.samples[entrant]
+                        )
+                        own.append(log_cost(quantity, value))
 
     def _is_of(self, quantity: str, record: Record) -> bool:
         """Return whether a job measures a quantity: its batch is the one that this is of."""

@@ -16,6 +16,7 @@ from bench.cli._progress import Progress, Quiet
 from bench.cli._screen import Screen
 from bench.cli._streams import note, print_json, stderr, write
 from bench.cli._words import failure_lines, summary_line
+from bench.errors import StoreError
 from bench.records.line import record_text
 from bench.records.record import Status
 from bench.records.store import Run
@@ -61,21 +62,31 @@ def conclude(
         quiet: say nothing but where the results are, and what failed.
         after: lines at the end, such as what to run next.
     """
-    page = write_page(done.run, reports) if reports and done.summary.records else None
-    if as_json:
-        records = map(record_text, done.summary.records)
-        print_json({**done.to_json(page), **more(done)}, records=records)
-    elif not quiet:
+    if not as_json and not quiet:
         show(done)
+    page = None
+    try:
+        page = write_page(done.run, reports) if reports and done.summary.records else None
+    finally:  # also where the report cannot be written
+        if as_json:
+            records = map(record_text, done.summary.records)
+            print_json({**done.to_json(page), **more(done)}, records=records)
     finish(done, page, answers, told=as_json, quiet=quiet, after=after)
 
 
 def write_page(run: Run, reports: Path) -> Path:
-    """Write the report of a run; return its page."""
+    """Write the report of a run; return its page.
+
+    Raises:
+        StoreError: if the folder cannot be written; where the results are has been said then.
+    """
     from bench.report.write import write_report
 
     try:
         return write_report([run], reports / run.name).index
+    except StoreError:
+        note(f"results: {run.path}; bench report {run.path} -o FOLDER draws them elsewhere")
+        raise
     except KeyboardInterrupt:
         note(f"the report was not drawn anew; bench report {run.path} draws it")
         raise

@@ -23,13 +23,25 @@ from bench.cli._common import (
 from bench.cli._complete import networks, runs
 from bench.cli._interrupts import following
 from bench.cli._streams import print_document
+from bench.errors import ConfigError
 
 if TYPE_CHECKING:
     from bench.analysis.choosing import Budget
 
 
+# Options that a choice from what is known has no use for, by parameter.
+_OF_A_RACE = {
+    "minutes": "--minutes",
+    "override": "--set",
+    "name": "--name",
+    "reports": "--reports",
+    "report": "--report",
+}
+
+
 @handled
 def choose(
+    context: typer.Context,
     networks: Annotated[
         list[str] | None,
         typer.Argument(
@@ -105,7 +117,27 @@ def choose(
         limits = [Budget.read(quantity, text) for quantity, text in budgets.items()]
         _race(limits, patterns, accuracy, minutes, override or (), explain or (), shown, place, quiet=quiet)
     else:
+        _refuse([word for key, word in _OF_A_RACE.items() if _is_given(context, key)])
         _from_known(budgets, patterns, accuracy, on, explain or (), shown, results)
+
+
+def _is_given(context: typer.Context, key: str) -> bool:
+    """Return whether an option is on the command line."""
+    source = context.get_parameter_source(key)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _refuse(words: Sequence[str]) -> None:
+    """Refuse options of a race.
+
+    Raises:
+        ConfigError: where there are any.
+    """
+    if words:
+        message = (
+            f"--on measures nothing and draws nothing, so that {' and '.join(words)} would change nothing"
+        )
+        raise ConfigError(message, "leave it out; without --on networks are raced here")
 
 
 def _from_known(

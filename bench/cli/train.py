@@ -43,6 +43,7 @@ def train(
     dataset: Annotated[
         str,
         typer.Option(
+            "--data",
             "--dataset",
             "-d",
             autocompletion=datasets,

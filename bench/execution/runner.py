@@ -501,6 +501,11 @@ _CANCELLED: Outcome = (
     {"type": "KeyboardInterrupt", "message": "the run was cancelled", "tip": "run it again to go on"},
 )
 
+_TIME_OVER: Outcome = (
+    "timeout",
+    {"type": "TimeOver", "message": "the time of the run was over", "tip": "run it again to go on"},
+)
+
 
 def _execute(
     planned: Planned, place: Place, bench: _Bench, story: _Story, observer: Observer | None
@@ -530,6 +535,8 @@ def _execute(
         return _CANCELLED
     if story.outcome is None and bench.cancelled.is_set():
         return _CANCELLED
+    if story.outcome is None and ended.timed_out and limit_s < planned.timeout_s:
+        return _TIME_OVER
     return judge(ended, story.outcome, limit_s, story.stage)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from bench.errors import BenchError
-from bench.facts import Source, sources, speeds
+from bench.facts import Source, accuracies, sources, speeds
 from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies
 from bench.facts.candidates import FP32
+from bench.plan.card import ArchCard
 
 _ROUNDED = 10_000  # by which counts of parameters that are published in millions differ
 
@@ -41,38 +42,56 @@ class Known:
     remark: str
 
     @classmethod
-    def of(cls, names: Sequence[str], accuracies: Accuracies) -> Known:
+    def of(cls, names: Sequence[str], given: Accuracies) -> Known:
         """Return networks with their accuracies, of each size of images that of the weights with the best one.
 
         Args:
             names: such as ``timm:resnet50``, ``timm:resnet50.a1_in1k`` and ``my_net.py:Net``.
-            accuracies: published, of which networks are built in their own shapes, or of a run.
+            given: published accuracies, of which networks are built in their own shapes, or those of a run.
 
         Raises:
             BenchError: where none of them has one.
         """
-        rows, asked = accuracies.rows, pd.Series(list(dict.fromkeys(names)), name="name")
+        rows, asked = given.rows, pd.Series(list(dict.fromkeys(names)), name="name")
         exact = asked.to_frame().merge(rows, left_on="name", right_on="network")
         others = asked[~asked.isin(exact["name"])].to_frame()
         found = pd.concat([exact, others.merge(rows, left_on="name", right_on="architecture")])
-        if not accuracies.run:
+        if not given.run:
             found = found.assign(in_channels=0, num_classes=0)
         found = found.sort_values("accuracy", ascending=False, kind="stable").drop_duplicates(
             ["name", *_SHAPE]
         )
         without = tuple(asked[~asked.isin(found["name"])])
         if found.empty:
-            raise _of_none(without, accuracies)
+            raise _of_none(without, given)
         table, machines = _with_speeds(found.reset_index(drop=True))
         return cls(
             table.assign(file_size=FP32 * table["parameters"]),
             machines,
-            accuracies.word,
-            accuracies.origin,
-            accuracies.images,
+            given.word,
+            given.origin,
+            given.images,
             without,
-            accuracies.remark,
+            given.remark,
         )
+
+    def cards_of(self, cards: Iterable[ArchCard]) -> list[ArchCard]:
+        """Return networks' cards with what is published of the weights that race, where they tell it of others."""
+        if self.origin != "published":
+            return list(cards)
+        rows = accuracies()
+        table = self.table.assign(weights=self.table["network"].str.removeprefix(TIMM))
+        rows = table.merge(rows[rows["set"] == "val"], on=["weights", "input_size"])
+        of_each = {
+            (row["name"], row["input_size"]): {
+                "top1": row["top1"],
+                "top5": row["top5"],
+                "source": row["weights"],
+            }
+            for row in rows[["name", "weights", "input_size", "top1", "top5"]].to_dict("records")
+        }
+        own = ((card, of_each.get((card.name, card.input_size), {})) for card in cards)
+        return [replace(card, published={**card.published, **told}) for card, told in own]
 
 
 _SHAPE = ["input_size", "in_channels", "num_classes"]

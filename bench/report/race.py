@@ -256,7 +256,10 @@ def _remarks(raced: Raced, known: Known) -> list[str]:
         )
         if raced.disturbed:
             times = "1 time was" if raced.disturbed == 1 else f"{raced.disturbed:,} times were"
-            said.append(f"{times} disturbed by other work on this machine: too long rather than too short.")
+            said.append(
+                f"{times} disturbed by other work on this machine, too long rather than too short: left out of what "
+                f"was timed {LEAST} times without."
+            )
     if raced.standing is not None and raced.standing.enough and raced.never:
         posterior = raced.standing.posteriors[0]
         said.append(

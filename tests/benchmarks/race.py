@@ -1,10 +1,11 @@
 """The race on published speeds: those of one machine are the truth, those of another are known before, or none are.
 
-python tests/benchmarks/race.py [--all]
+python tests/benchmarks/race.py [--all] [--slow SHARE]
 
 Promised, with the i9 as the truth and the 3090 known before: at most 30 % of the networks are measured, at least 99 % of
 the front is found, each of 20 budgets is answered rightly or told as undecided, none is broken; the same for five draws of
-noise. `--all` does it for all 30 pairs of machines, for each machine with all others known, and with none.
+noise. `--all` does it for all 30 pairs of machines, for each machine with all others known, and with none; `--slow 0.1` where
+a tenth of the processes is slow as a whole, as on a machine that does other work.
 """
 
 from __future__ import annotations
@@ -70,11 +71,11 @@ def answers(ended: Ended, entrants: Entrants, times: np.ndarray) -> Answers:
     return Answers(**counts)
 
 
-def line(truth: str, priors: Sequence[str], seed: int) -> tuple[str, Ended, Answers, int]:
+def line(truth: str, priors: Sequence[str], seed: int, slow: float) -> tuple[str, Ended, Answers, int]:
     """Race once; return the line of the table, and what it is made of."""
     begin = time.process_time()
     entrants, times = published(truth, priors)
-    ended = run(entrants, times, seed)
+    ended = run(entrants, times, seed, slow=slow)
     spent = time.process_time() - begin
     front, standing = true_front(entrants, times), ended.standing
     missed = int((front & ~standing.measured).sum())
@@ -100,14 +101,14 @@ def pairs(every: bool) -> Iterator[tuple[str, list[str], int]]:
             yield truth, [], 0
 
 
-def one_budget_each() -> None:
+def one_budget_each(slow: float) -> None:
     """Print what races for one budget each measure, until it is decided; the i9 is the truth, the 3090 is known."""
     entrants, times = published("i9", ["3090"])
     front = np.log(times[true_front(entrants, times)])
     shares, processes, right, broken = [], [], 0, 0
     limits = np.linspace(front.min(), front.max(), BUDGETS + 2)[1:-1]
     for seed, limit in enumerate(np.exp(limits)):
-        ended = run(entrants, times, seed, limit=float(limit), budget_alone=True)
+        ended = run(entrants, times, seed, limit=float(limit), budget_alone=True, slow=slow)
         best = ended.standing.best
         shares.append(ended.share)
         processes.append(ended.processes)
@@ -125,11 +126,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--all", action="store_true", help="all pairs of machines")
-    one_budget_each()
+    parser.add_argument("--slow", type=float, default=0.0, help="share of processes that are slow as a whole")
+    options = parser.parse_args()
+    one_budget_each(options.slow)
     print(HEAD, flush=True)
     lines = []
-    for truth, priors, seed in pairs(parser.parse_args().all):
-        text, ended, said, missed = line(truth, priors, seed)
+    for truth, priors, seed in pairs(options.all):
+        text, ended, said, missed = line(truth, priors, seed, options.slow)
         lines.append((ended, said, missed))
         print(text, flush=True)
     members = sum(int(ended.standing.front.sum()) for ended, _, _ in lines)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -292,6 +294,75 @@ def test_the_own_time_of_each_call_forward_and_backward() -> None:
         ("inner.1.inner.0", 0, True): 13,
         ("optimiser", 0, False): 50,
     }
+
+
+class _Branches(nn.Module):
+    """Gives its layers to threads of its own: one after the other, all at once, or one beside a layer of its own."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.first, self.second = _Waits(), _Waits()
+        self.how = how
+
+    def forward(self, x: Tensor) -> Tensor:
+        begun, through = self.first.begun, self.first.through
+        begun.clear()
+        through.clear()
+        with ThreadPoolExecutor(2) as pool:
+            if self.how == "in turn":
+                through.set()
+                return self.second(pool.submit(self.first, x).result())  # type: ignore[no-any-return]
+            one = pool.submit(self.first, x)
+            begun.wait(10)
+            other = pool.submit(self.second, x) if self.how == "at once" else None
+            x = self.second(x) if other is None else other.result()
+            through.set()
+            return x + one.result()
+
+
+class _Waits(nn.Module):
+    """A layer that ends when it is told to; what does not wait for that is through at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.through = threading.Event(), threading.Event()
+        self.through.set()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.begun.set()
+        self.through.wait(10)
+        return x
+
+
+@pytest.mark.parametrize(("how", "told"), [("in turn", False), ("at once", True), ("beside", True)])
+def test_layers_on_several_threads_at_the_same_time_are_told(how: str, told: bool) -> None:
+    x = torch.zeros(1)
+    network = _Branches(how)
+    layered = Layered(Followed(network), Step(lambda: network(x)), FakeStamps())
+    layered()
+    layered()
+    assert layered.on_threads is told
+    assert not layered._busy
+
+
+def test_a_thread_that_begins_within_a_layer_of_the_own_one_is_told() -> None:
+    """The first layer has another thread run the second one, and both are at work."""
+    x = torch.zeros(1)
+
+    class Starts(nn.Module):
+        def __init__(self, other: list[nn.Module]) -> None:
+            super().__init__()
+            self.other = other
+
+        def forward(self, x: Tensor) -> Tensor:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(self.other[0], x).result()  # type: ignore[no-any-return]
+
+    other = nn.Identity()
+    network = nn.Sequential(Starts([other]), other)
+    layered = Layered(Followed(network), Step(lambda: network(x)), FakeStamps())
+    layered()
+    assert layered.on_threads
 
 
 @dataclass

@@ -58,7 +58,7 @@ class Posterior:
         df: degrees of freedom, of the tail that the errors of families left out have.
         error: the median of those errors, as a factor above one; NaN where there are none.
         coverage: how many of those costs lie in their 95 % interval, a share.
-        odd: entrants whose costs are far above what all others make of them.
+        odd: of entrants whose costs are far above what all others make of them, that.
     """
 
     mean: _Floats
@@ -66,7 +66,7 @@ class Posterior:
     df: float
     error: float
     coverage: float
-    odd: _Ints
+    odd: dict[int, float]
 
     def interval(self, confidence: float = 0.95) -> tuple[_Floats, _Floats]:
         """Return between which logarithms the costs are expected."""
@@ -135,6 +135,8 @@ class CostModel:
         own = self._diagonal() - (across**2).sum(0) + scale["noise"] + self._unknown * scale["unknown"]
         inverse = cho_solve((root, True), np.eye(len(measured)))
         weights = inverse @ (costs - centre)
+        precision = np.diag(inverse)  # of what is left out alone
+        far = np.flatnonzero(weights / np.sqrt(precision) > _ODD)
         errors, deviations = self._left_out(measured, inverse, weights)
         df, wider = _tail(deviations)
         bound = wider * float(stdtrit(df, 0.975))
@@ -144,7 +146,7 @@ class CostModel:
             df=df,
             error=float(np.exp(np.median(np.abs(errors)))) if len(errors) else math.nan,
             coverage=float(np.mean(np.abs(deviations) <= bound)) if len(errors) else math.nan,
-            odd=measured[weights / np.sqrt(np.diag(inverse)) > _ODD],
+            odd={int(measured[i]): float(costs[i] - weights[i] / precision[i]) for i in far},
         )
 
     def covariance(self, measured: _Ints, some: _Ints) -> tuple[_Floats, _Floats]:

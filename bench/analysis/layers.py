@@ -230,7 +230,8 @@ class _Process:
     def of(cls, measured: Mapping[str, JsonObject]) -> _Process:
         """Return the process of the rows of its measurements."""
         network = measured["network_time"]
-        return cls(network, measured["layers_time"]["detail"], network["samples"], network["flags"])
+        layers = measured["layers_time"]
+        return cls(network, layers["detail"], network["samples"], (*network["flags"], *layers["flags"]))
 
     @property
     def series(self) -> tuple[object, ...]:

@@ -276,8 +276,8 @@ class Race:
     def further(self, standing: Standing, count: int, calls: float = 0.0) -> list[int]:
         """Return which entrants to measure next, in one more process each; none where all is decided.
 
-        First what is odd, as it may be of a slow process, by which much else would be expected wrongly. Then what the
-        budget needs: more processes of what seems to hold it and is more accurate than what does, as
+        First what was dismissed for a cost that is far above what is expected, as its process may have been slow. Then
+        what the budget needs: more processes of what seems to hold it and is more accurate than what does, as
         then the less accurate need not be measured; what was not measured and may hold it; and what was and is not
         certain. After it the same of the front.
 
@@ -306,9 +306,17 @@ class Race:
         return standing.budget_chance <= MISSED and not self._undecided_budget(standing)
 
     def _odd(self, standing: Standing) -> list[int]:
-        """Return whose costs are far above what is expected of them, in processes that may have been slow ones."""
-        odd = {int(i) for posterior in standing.posteriors for i in posterior.odd}
-        return [i for i in sorted(odd) if i not in self.failed and self.costs[0].tries(i) < LEAST]
+        """Return whose process may have been slow: dismissed at a cost far above what is expected, and not at that."""
+        accuracy, limit = self.entrants.accuracy, self.costs[0].limit
+        least = -math.inf if standing.best is None else accuracy[standing.best]
+        of_front = np.where(
+            standing.possible, -math.inf, _undercut(accuracy, standing.costs[0], standing.measured)
+        )
+        over = (standing.holds == "no") & (accuracy > least)
+        of_budget = np.where(over, -math.inf if limit is None else limit, -math.inf)
+        limits = np.maximum(of_front, of_budget)
+        odd = standing.posteriors[0].odd.items()
+        return [i for i, expected in odd if expected < limits[i] and self.costs[0].tries(i) < LEAST]
 
     def _seems_to_hold(self, standing: Standing, entrant: int) -> bool:
         """Return whether an entrant holds all budgets by its estimates, in so few processes that it is not certain."""
@@ -332,22 +340,22 @@ class Race:
         accuracy = self.entrants.accuracy
         least = -math.inf if standing.best is None else accuracy[standing.best]
         some = standing.measured & (standing.holds == "open") & (accuracy > least)
-        return self._again(some)
+        return self._again(some, -accuracy)
 
     def _undecided_front(self, standing: Standing) -> list[int]:
-        """Return members of the front that are not certain, and what is not told apart from them."""
+        """Return members of the front that are not certain, and what is not told apart from them, the quick first."""
         some, cost = standing.possible & ~standing.certain, standing.costs[0]
         accuracy = self.entrants.accuracy
         for i in np.flatnonzero(some):
             rivals = standing.possible & (accuracy >= accuracy[i]) & (cost.least <= cost.high[i])
             some = some | (rivals & (cost.high >= cost.least[i]))
-        return self._again(some)
+        return self._again(some, self._seconds)
 
-    def _again(self, some: _Mask) -> list[int]:
-        """Return those of some that another process may decide, those of the fewest processes first."""
-        n = np.array([min(cost.tries(i) for cost in self.costs) for i in range(len(some))])
-        left = np.flatnonzero(some & (n < MOST))
-        return sorted(left.tolist(), key=lambda i: (n[i], -self.entrants.accuracy[i], i))
+    def _again(self, some: _Mask, order: _Floats) -> list[int]:
+        """Return those of some that another process may decide: of the fewest processes first, then by `order`."""
+        tries = [min(cost.tries(i) for cost in self.costs) for i in range(len(some))]
+        left = [int(i) for i in np.flatnonzero(some) if tries[i] < MOST]
+        return sorted(left, key=lambda i: (tries[i], order[i], i))
 
     def _most_telling(self, standing: Standing, chances: _Floats, count: int) -> list[int]:
         """Return those whose measurement takes the most of the chances away: their own, and those of what is like them.

@@ -65,13 +65,15 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
     detail = _detail(calls, times, training)
     rows = [row for row, key in enumerate(calls) if _is_layer(calls[key])]
     sums = _sums(rows, [detail[f"{name}_s"] for name in _directions(training)])
-    flags = (*times.whole.flags(), *times.report.flags)
+    flags, on_threads = (*times.whole.flags(), *times.report.flags), ("on_threads",) * times.on_threads
     of = "a step" if training else "a call, waited for"
     own = {"of": of, **times.whole.detail(clock), "watch": times.report.detail}
     yield measured("network_time", times.whole.seconds, own, flags)
-    yield measured("layers_time", sums, {"of": "the layers of the same", **detail}, times.report.flags)
+    yield measured(
+        "layers_time", sums, {"of": "the layers of the same", **detail}, (*times.report.flags, *on_threads)
+    )
     shares = [part / all_of_it for part, all_of_it in zip(sums, times.whole.seconds, strict=True)]
-    yield measured("explained_share", shares, {"of": "layers over whole, round by round"})
+    yield measured("explained_share", shares, {"of": "layers over whole, round by round"}, on_threads)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ replayed alone finds its operands in the cache, where they do not lie in a pass.
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -107,11 +108,14 @@ class Layered:
         followed: the modules.
         step: the pass.
         stamps: of the device.
+        on_threads: whether calls ran on several threads at the same time, so that whose time passed is open.
     """
 
     followed: Followed
     step: Step
     stamps: HostStamps | CudaStamps
+    on_threads: bool = False
+    _busy: Counter[int] = field(default_factory=Counter)  # open calls of threads that the network has made
     _marks: list[tuple[Key | None, bool, _Stamp]] = field(
         default_factory=list
     )  # None: back in the call around
@@ -158,8 +162,11 @@ class Layered:
     def _wrap(self, number: int, forward: Forward) -> Forward:
         marks, inside, borders, met = self._marks, self._inside, self._borders, self._met
         take, nodes = self.stamps.take, torch._C._autograd._get_sequence_nr
+        own, busy, thread_id = threading.get_ident(), self._busy, threading.get_ident
 
         def call(*args: object, **kwargs: object) -> object:
+            if (thread := thread_id()) != own or busy:
+                self._note_thread(thread, own)
             key = (number, met[number])
             met[number] += 1
             inside.append(key)
@@ -169,11 +176,25 @@ class Layered:
                 return forward(*args, **kwargs)
             finally:  # a network may catch what a layer of its own raises
                 stamp = take()
+                if thread != own:
+                    busy[thread] -= 1
+                    if not busy[thread]:
+                        del busy[thread]
                 inside.pop()
                 marks.append((inside[-1], False, stamp))
                 borders.append((nodes(), inside[-1]))
 
         return call
+
+    def _note_thread(self, thread: int, own: int) -> None:
+        """Note a call that begins on a thread, where it or others are none of the pass's `own` one."""
+        within = self._inside[-1]
+        beside_layer = (
+            thread != own and within != OUTSIDE and not any(self.followed.modules[within[0]].children())
+        )
+        self.on_threads |= beside_layer or bool(self._busy.keys() - {thread})
+        if thread != own:
+            self._busy[thread] += 1
 
     def segments(self) -> list[_Segment]:
         """Return the stretches of the last pass, in order; what lies between its parts is left out."""
@@ -200,6 +221,7 @@ class LayerTimes:
         stamp_s: the time of a call that does nothing, s.
         between_s: the own time of a module before, between and after such calls, s each.
         operator_s: the time of an operator with one element, s.
+        on_threads: whether calls ran on several threads at the same time.
         report: what the watch saw.
     """
 
@@ -210,6 +232,7 @@ class LayerTimes:
     stamp_s: float
     between_s: float
     operator_s: float
+    on_threads: bool
     report: WatchReport
 
 
@@ -243,6 +266,7 @@ def measure_layers(
         stamp_s=stamp_s,
         between_s=between_s,
         operator_s=operator_s,
+        on_threads=layered.on_threads,
         report=report,
     )
 

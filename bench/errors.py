@@ -170,6 +170,13 @@ def lacks_memory(error: BaseException | str) -> bool:
     return not isinstance(error, BenchError) and any(words in text.lower() for words in _NO_MEMORY)
 
 
+def listed(texts: Iterable[str], most: int = 3, between: str = ", ") -> str:
+    """Return texts without their repetitions, and of many only how many more there are: ``a, b, c and 4 more``."""
+    once = list(dict.fromkeys(texts))
+    more = len(once) - most
+    return between.join(once[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` known names that look most like `name`, best first."""
     by_lower = {k.lower(): k for k in sorted(known, reverse=True)}

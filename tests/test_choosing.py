@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -436,9 +437,21 @@ def test_facts_are_listed_and_shown() -> None:
 
 def test_what_may_be_better_for_one_reason_is_one_sentence_and_many_are_counted() -> None:
     rows = pd.DataFrame(
-        {"network": list("abcde"), "accuracy": [0.1, 0.5, 0.3, 0.4, 0.2], "n": [1, 8, 1, 8, 1]}
+        {
+            "network": list("abcde"),
+            "accuracy": [0.1, 0.5, 0.3, 0.4, 0.2],
+            "n": [1, 8, 1, 8, 1],
+            "input_size": 32,
+            "latency": 0.001,
+        }
     )
-    say = partial(may_be_better, words=lambda row: row["network"], why=lambda row: f"{row['n']} processes")
+    choice = choose(ROWS, [TWENTY], images=50_000)
+
+    def say(some: pd.DataFrame) -> list[str]:
+        by = SimpleNamespace(accuracy="top-1", origin="published", images=50_000)
+        said = may_be_better(replace(choice, open=some), by, lambda row: f"{row['n']} processes")
+        return [re.sub(r" at 32 px \(.*?\)", "", line) for line in said]
+
     two = ["b, d may be better: of each, 8 processes.", "c may be better: 1 processes."]
     assert say(rows) == [*two, "So may 2 more."]
     assert say(rows.iloc[1:4]) == two

@@ -12,8 +12,8 @@ import torch
 from conftest import make_catalog, make_planned
 from stand_in import StandIn
 
-from bench.execution import Ended, Send
-from bench.execution._probe import _macs_of, _rate
+from bench.execution import Ended, Event, Send
+from bench.execution._probe import _rate, probe_macs
 from bench.execution.catalog import with_counts
 from bench.plan import estimate as estimates
 from bench.plan.card import ArchCard
@@ -387,9 +387,12 @@ def test_a_plan_counts_what_its_estimates_need_once_and_the_user_s_networks_apar
 def test_networks_are_counted_in_the_shape_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.execution._probe._COUNT_S", 1e6)
     shapes = [("linear", 8, 1, 10), ("alexnet", 8, 1, 10), ("linear", 16, 3, 5)]
-    assert _macs_of(shapes) == [8 * 8 * 10, None, 16 * 16 * 3 * 5]
+    events: list[Event] = []
+    probe_macs(events.append, shapes)
     monkeypatch.setattr("bench.execution._probe._COUNT_S", 0.0)
-    assert _macs_of(shapes) == [8 * 8 * 10, None, None]  # the time is over
+    probe_macs(events.append, shapes)
+    counts, as_the_time_is_over = ([8 * 8 * 10, None, last] for last in (16 * 16 * 3 * 5, None))
+    assert events == [("answer", counts), ("answer", as_the_time_is_over)]
 
 
 @pytest.mark.parametrize(("tick_s", "products"), [(0.03, 4), (1e-4, 100)])

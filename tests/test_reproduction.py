@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from scipy.stats import norm
 from torch import Tensor, nn
 
 from bench.analysis.evaluations import Evaluation
-from bench.analysis.variations import _CAUSES, Variation
+from bench.analysis.variations import Variation, _Cause
 from bench.datasets.transforms import Transform
 from bench.facts import SETS
 from bench.facts.reproduction import Reproduction, _published_of
@@ -216,7 +216,7 @@ class TestVariations:
 
     def test_each_changes_one_thing(self) -> None:
         made = Variation.to_try(TRANSFORM)
-        assert {one.cause for one in made} == {*_CAUSES} - {"label order"}
+        assert {one.cause for one in made} == {*get_args(_Cause)} - {"label order"}
         for one in made:
             assert Variation.between(TRANSFORM, {**TRANSFORM, **one.changes})[0] == one.cause
             Transform.read({**TRANSFORM, **one.changes})
@@ -374,7 +374,7 @@ class TestPlanted:
         assert {t.cause for t in named} == {cause}
         assert f"Explained by {cause} (" in one.sentence
         assert one.sentence.count(" % (") == 3  # of the evaluation, the training, and its nearest try alone
-        assert {t.cause for t in one.tries} == {*_CAUSES}  # all are tried and told
+        assert {t.cause for t in one.tries} == {*get_args(_Cause)}  # all are tried and told
 
     @pytest.mark.parametrize("cause", [*PLANTED, ""])
     def test_suits_better_where_the_transform_is_assumed_and_nothing_published(

@@ -22,7 +22,7 @@ from bench.report.figures._svg import compact, inline
 from bench.report.tables._columns import comparison_view
 from bench.report.tables._csv import csv_text
 from bench.report.tables._view import Column, number, view
-from bench.report.tables.comparison import rich_table
+from bench.report.tables.answers import rich_table
 from bench.report.text import markdown, plain
 from bench.units import DASH, digits_for
 from reports import SMALL
@@ -49,7 +49,7 @@ def test_plain_and_markdown_by_hand() -> None:
 def test_terminal_table_fits_and_cuts_no_number(width: int) -> None:
     table = compare_table(to_frame([make_run()]))
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(rich_table(table, title="Comparison"))
+    console.print(rich_table(table))
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, printed.splitlines())) <= width
     assert "…" not in printed

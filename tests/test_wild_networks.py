@@ -20,8 +20,9 @@ import bench
 from bench.archs.naming import resolve
 from bench.costs.fitting import fitting
 from bench.errors import InvalidModelError
+from bench.execution import Event
 from bench.execution import _conditions as conditions
-from bench.execution._probe import _layers
+from bench.execution._probe import probe_layers
 from bench.execution._worker import work
 from bench.plan.job import Job
 
@@ -106,7 +107,9 @@ def test_it_is_measured_as_it_stands(file: Path) -> None:
         assert card.num_classes == number(said["classes"])
     flags = {flag for key in ("parameters", "macs") for flag in measurements[key].flags}
     assert flags == set(said.get("flags", "").split())
-    table = _layers(name, None, {})
+    events: list[Event] = []
+    probe_layers(events.append, name, None, {})
+    ((_, table),) = events
     assert (table["totals"]["parameters"], table["totals"]["macs"]) == (parameters, macs)
     assert table["input"] == [1, card.in_channels, card.input_size, card.input_size]
 

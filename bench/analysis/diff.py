@@ -29,7 +29,7 @@ from bench.stats.answers import paired
 from bench.stats.effects import Effect
 from bench.stats.intervals import binomial_interval
 from bench.stats.samples import mean, median, robust_sd
-from bench.stats.verdicts import BAND, CHANGED, FLOOR, centres, corrected, differ, of_counts, of_means
+from bench.stats.verdicts import BAND, CHANGED, FLOOR, centres, differ, of_counts, of_means, with_corrected
 from bench.units import Better
 
 _SCATTERED = 6  # ratios, from which their scatter tells of the noise
@@ -181,8 +181,7 @@ class Diff:
             for x, y in matching.pairs
             for row in _rows(x, y, floor, quantities)
         ]
-        effects = corrected([row.effect for row in rows], "suspected")
-        rows = [_with_tip(replace(row, effect=effect)) for row, effect in zip(rows, effects, strict=True)]
+        rows = [_with_tip(row) for row in with_corrected(rows, "suspected")]
         differences = cls(*names_of(a, b), rows, matching.only, matching.changes, floor)
         if differences.changes or differences.shift is None:
             return differences

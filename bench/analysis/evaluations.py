@@ -32,7 +32,7 @@ from bench.records.outputs import Answers
 from bench.stats.answers import CorruptionError, LabelOrder, Share, paired
 from bench.stats.effects import Effect
 from bench.stats.reliability import Reliability
-from bench.stats.verdicts import corrected
+from bench.stats.verdicts import with_corrected
 
 _CONDITIONS = ("precision", "backend", "memory_format", "device")
 _OTHERWISE = (
@@ -265,9 +265,7 @@ class Evaluations:
         for one in self.plain:
             if one.answers is not None:
                 by_images[one.images_key].append(one)
-        made = [_pair(*two) for group in by_images.values() for two in _twos(group)]
-        effects = corrected([pair.effect for pair in made])
-        return [replace(pair, effect=effect) for pair, effect in zip(made, effects, strict=True)]
+        return with_corrected([_pair(*two) for group in by_images.values() for two in _twos(group)])
 
     def agreements(self) -> list[Agreement]:
         """Return each network that ran in several ways, the first of them against each other one."""
@@ -275,9 +273,9 @@ class Evaluations:
         for one in self.plain:
             if one.answers is not None:
                 ways[one.network, one.images_key].append(one)
-        made = [_agreement(first, other) for first, *others in ways.values() for other in others]
-        effects = corrected([one.effect for one in made])
-        return [replace(one, effect=effect) for one, effect in zip(made, effects, strict=True)]
+        return with_corrected(
+            [_agreement(first, other) for first, *others in ways.values() for other in others]
+        )
 
     def undecoded(self) -> list[tuple[str, str, str]]:
         """Return each image that could not be decoded, once: its data, its name, and the reason."""

@@ -121,7 +121,6 @@ class LayerTable:
         network: the time of the whole, in passes of its own.
         layers: in the order of the calls, those below the noise together last, and `inner` behind them.
         ceilings: of the machine, at this precision.
-        noise_s: below which a layer is told in a group.
         flags: of the measurements.
         segments: a pass in order: place in `calls`, whether of the backward pass, and seconds.
         calls: name, class and place of the parent (or None) of all that is called.
@@ -137,7 +136,6 @@ class LayerTable:
     network: Interval
     layers: tuple[Layer, ...]
     ceilings: _Ceilings
-    noise_s: float
     flags: tuple[str, ...]
     segments: tuple[tuple[int, bool, float], ...]
     calls: tuple[tuple[str, str, int | None], ...]
@@ -288,7 +286,6 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
         network=_interval([p.whole for p in processes]),
         layers=(*_grouped(layers, noise_s), *timed.inner()),
         ceilings=found,
-        noise_s=noise_s,
         flags=joined_flags((p.flags for p in processes), several=len(processes) > 1, wide=False),
         segments=tuple((place, back, s) for place, back, s in first.detail.get("segments", ())),
         calls=tuple((row.name, row.type, row.parent) for row in rows),

@@ -29,7 +29,7 @@ from bench.io import JsonObject, finite_json
 from bench.records.store import Run
 from bench.stats.comparisons import mcnemar, over_images, two_groups
 from bench.stats.effects import Effect
-from bench.stats.verdicts import corrected, decide_difference
+from bench.stats.verdicts import decide_difference, with_corrected
 
 
 def by_epoch(details: Iterable[JsonObject]) -> list[tuple[int, list[float]]]:
@@ -111,11 +111,9 @@ class SeriesComparison:
         by_conditions: defaultdict[str, list[Series]] = defaultdict(list)
         for series in series_of(run):
             by_conditions[conditions_of(series.jobs[0])].append(series)
-        compared = [
-            cls.of(run, first, other) for first, *others in by_conditions.values() for other in others
-        ]
-        effects = corrected([c.effect for c in compared])
-        return [replace(c, effect=e) for c, e in zip(compared, effects, strict=True)]
+        return with_corrected(
+            [cls.of(run, first, other) for first, *others in by_conditions.values() for other in others]
+        )
 
 
 def _over_images(a: Sequence[Training], b: Sequence[Training]) -> Effect:

@@ -14,15 +14,6 @@ from bench.io import JsonObject
 
 _Cause = Literal["size", "crop", "interpolation", "normalisation", "colour order", "label order"]
 
-_CAUSES: tuple[_Cause, ...] = (
-    "size",
-    "crop",
-    "interpolation",
-    "normalisation",
-    "colour order",
-    "label order",
-)
-
 _FIELDS: Mapping[_Cause, tuple[str, ...]] = {
     "interpolation": ("interpolation", "antialias", "library"),
     "normalisation": ("mean", "std", "scale"),

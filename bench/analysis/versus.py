@@ -29,7 +29,7 @@ from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest
 from bench.stats.effects import Effect
 from bench.stats.samples import mean, median, median_ratio
-from bench.stats.verdicts import BAND, corrected, direction, of_ratios
+from bench.stats.verdicts import BAND, direction, of_ratios, with_corrected
 from bench.units import Better, show
 
 if TYPE_CHECKING:
@@ -161,8 +161,7 @@ class Ratio:
         )
         first, *others = settings["labels"]
         ratios = [ratio for other in others for ratio in compared.ratios(first, other)]
-        effects = corrected([ratio.effect for ratio in ratios])
-        return [replace(r, effect=e, band=compared.band) for r, e in zip(ratios, effects, strict=True)]
+        return [replace(ratio, band=compared.band) for ratio in with_corrected(ratios)]
 
     @staticmethod
     def standings(ratios: Sequence[Ratio]) -> list[_Standing]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.api._objects import Network
 from bench.api.racing import Chosen, race
+from bench.api.runs import each
 from bench.errors import unknown_name
 from bench.execution import Executor
 from bench.execution.runner import Observer
@@ -97,7 +98,7 @@ def choose_from(
     from bench.facts.accuracy import Accuracies
     from bench.facts.candidates import Candidates
 
-    accuracies, patterns = Accuracies.called(accuracy, results), [among] if isinstance(among, str) else among
+    accuracies, patterns = Accuracies.called(accuracy, results), each(among)
     folder = None if str(on) in Candidates.machines() else run_called(on, results)
     if folder is not None:
         candidates = Candidates.measured(read_run(folder), accuracies, patterns)

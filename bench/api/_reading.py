@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.api.runs import each, stored_runs
 from bench.errors import StoreError
 from bench.records.machines import by_machine
 from bench.records.store import read_run
@@ -46,12 +46,8 @@ def load(*paths: Path | str, where: str | Sequence[str] = ()) -> Records:
 
     if not paths:
         raise StoreError("no run was given to load", 'give folders of runs: bench.load("results/smoke")')
-    conditions = [where] if isinstance(where, str) else where
-    runs = [read_run(p) for p in paths]
-    for run in runs:
-        if run.rejected:
-            warnings.warn(run.set_aside, stacklevel=2)
-    return Records.of(to_frame(filter_runs(by_machine(*runs), conditions)))
+    runs = filter_runs(by_machine(*stored_runs(paths)), each(where))
+    return Records.of(to_frame(runs))
 
 
 def columns(frame: str | None = None) -> pd.DataFrame:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.api.runs import stored_runs
 from bench.errors import ConfigError
 from bench.records.machines import by_machine, same_machines
-from bench.records.store import Run, read_run
+from bench.records.store import Run
 
 if TYPE_CHECKING:
     from bench.analysis.diff import Diff
@@ -47,10 +48,7 @@ def diff(
         >>> changes["cpu-reference"].slowdowns(0.05)  # what `bench diff --fail-above 5%` fails for
         []
     """
-    earlier, later = read_run(a), read_run(b)
-    for run in (earlier, later):
-        if run.rejected:
-            warnings.warn(run.set_aside, stacklevel=2)
+    earlier, later = stored_runs([a, b])
     return diffs(
         earlier, later, _warn, across=across, floor=floor, quantities=quantities, results=Path(results)
     )

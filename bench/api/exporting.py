@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.api.runs import each, stored_runs
 from bench.errors import ConfigError
 from bench.records.machines import by_machine
-from bench.records.store import Run, read_run
+from bench.records.store import Run
 
 if TYPE_CHECKING:
     from bench.report.exports import Files
@@ -49,11 +50,7 @@ def export(
     """
     from bench.analysis.filter import filter_runs
 
-    stored = [read_run(path) for path in runs]
-    for run in stored:
-        if run.rejected:
-            warnings.warn(run.set_aside, stacklevel=2)
-    left = filter_runs(by_machine(*stored), [where] if isinstance(where, str) else where)
+    left = filter_runs(by_machine(*stored_runs(runs)), each(where))
     pairs = [f"{key}={value}" for key, value in (options or {}).items()]
     to = None if out is None else Path(out)
     return exported(left, form, _warn, out=to, options=pairs, force=force)

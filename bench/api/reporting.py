@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.api.runs import run_folder
+from bench.api.runs import each, run_folder, stored_runs
 from bench.errors import unknown_name
 from bench.records.machines import by_machine
 from bench.records.merge import Merged, merge_runs
-from bench.records.store import Run, read_run
+from bench.records.store import Run
 
 if TYPE_CHECKING:
     from bench.report.write import ReportFiles
@@ -44,11 +43,7 @@ def write_report(
         >>> sorted(path.name for path in folder.iterdir())
         ['figures', 'measurements.csv', 'report.md', 'table.csv']
     """
-    stored = [read_run(path) for path in runs]
-    for run in stored:
-        if run.rejected:
-            warnings.warn(run.set_aside, stacklevel=2)
-    return reported(stored, out, where=where, figures=figures, formats=formats, style=style).folder
+    return reported(stored_runs(runs), out, where=where, figures=figures, formats=formats, style=style).folder
 
 
 def reported(
@@ -65,20 +60,16 @@ def reported(
     from bench.report import write
     from bench.report.style_sheet import read_style_sheet
 
-    conditions = _each(where)
+    conditions = each(where)
     names = [run.name for run in stored]
     return write.write_report(
         narrowed(by_machine(*stored), conditions),
         Path("reports") / "+".join(names) if out is None else Path(out),
         title=f"{', '.join(names)} where {' and '.join(conditions)}" if conditions else None,
-        formats=write.read_formats(_each(formats)),
-        figures=_figures(_each(figures)),
+        formats=write.read_formats(each(formats)),
+        figures=_figures(each(figures)),
         style=read_style_sheet(Path(style)) if style else None,
     )
-
-
-def _each(texts: str | Sequence[str]) -> Sequence[str]:
-    return [texts] if isinstance(texts, str) else texts
 
 
 def _figures(patterns: Sequence[str]) -> list[str]:

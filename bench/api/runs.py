@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench.errors import ConfigError, UnsupportedError, install_tip
 from bench.execution import EXECUTORS, Executor
+from bench.records.store import Run, read_run
 
 _MEASURING = ("torch", "torchvision", "fvcore")
 
@@ -32,6 +34,24 @@ def open_executor(executor: str | Executor = "process", names: Sequence[str] = (
         yield made
     finally:
         made.close()
+
+
+def stored_runs(paths: Iterable[Path | str]) -> list[Run]:
+    """Return the runs of folders, for who calls a function of the API: of lines that are set aside it is warned.
+
+    Raises:
+        StoreError: for a folder that is no run.
+    """
+    runs = [read_run(path) for path in paths]
+    for run in runs:
+        if run.rejected:
+            warnings.warn(run.set_aside, stacklevel=3)
+    return runs
+
+
+def each(texts: str | Sequence[str]) -> Sequence[str]:
+    """Return texts, of which one may have been given alone."""
+    return [texts] if isinstance(texts, str) else texts
 
 
 def run_folder(results: Path | str, name: str) -> Path:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.api.inspecting import counts
+from bench.api.runs import stored_runs
 from bench.io import JsonObject
 from bench.records.machines import by_machine
-from bench.records.store import Run, read_run
+from bench.records.store import Run
 
 if TYPE_CHECKING:
     from bench.claims import Finding
@@ -32,11 +33,7 @@ def verify(*runs: Path | str, claims: Path | str | None = None) -> list[Finding]
         >>> [one.verdict for one in findings if one.claim.id == "alexnet.table.total_params"]
         ['confirmed']
     """
-    stored = [read_run(path) for path in runs]
-    for run in stored:
-        if run.rejected:
-            warnings.warn(run.set_aside, stacklevel=2)
-    return verified(stored, claims, warnings.warn)
+    return verified(stored_runs(runs), claims, warnings.warn)
 
 
 def verified(

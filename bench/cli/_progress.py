@@ -21,7 +21,8 @@ from bench.cli._interrupts import keeping
 from bench.cli._live import Below, Measured
 from bench.cli._screen import Screen
 from bench.cli._streams import note
-from bench.cli._words import at_place, edits, few, headline
+from bench.cli._words import at_place, edits, headline
+from bench.errors import listed
 from bench.execution.places import HOST
 from bench.execution.runner import Observer
 from bench.plan.estimate import Forecast, estimator, report_s
@@ -197,7 +198,7 @@ class Progress(Observer):
 
     def shared_out(self, places: Sequence[str]) -> None:
         """Say where jobs run."""
-        self._print(f"jobs run at {len(places)} places side by side: {escape(few(places, most=_ROWS))}")
+        self._print(f"jobs run at {len(places)} places side by side: {escape(listed(places, most=_ROWS))}")
 
     def lost(self, place: str, reason: str) -> None:
         """Say that a place is gone."""

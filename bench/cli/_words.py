@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench.errors import BenchError
+from bench.errors import BenchError, listed
 from bench.execution.places import HOST
 from bench.execution.runner import Summary
 from bench.plan.expand import Planned
@@ -102,18 +102,11 @@ def failure_lines(records: Iterable[Record], most: int = 12) -> list[str]:
         own = "" if record.status == "unsupported" else record.job.arch
         archs[own, record.status, headline(record)].append(record.job.arch)
     lines = [
-        f"{few(of)}: {status}{f', {len(of)} jobs' if len(of) > 1 else ''}: {reason}"
+        f"{listed(of)}: {status}{f', {len(of)} jobs' if len(of) > 1 else ''}: {reason}"
         for (_, status, reason), of in archs.items()
     ]
     more = len(lines) - most
     return lines[:most] + ([f"and {more} more; the report has all"] if more > 0 else [])
-
-
-def few(names: Iterable[str], most: int = 3) -> str:
-    """Return names without their repetitions, and of many only how many more there are."""
-    once = list(dict.fromkeys(names))
-    more = len(once) - most
-    return ", ".join(once[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def summary_line(summary: Summary) -> str:

@@ -55,8 +55,7 @@ def report(
 ) -> None:
     """Redraw every table and figure from stored results."""
     from bench.api.reporting import reported
-    from bench.report.tables.answers import answers_report
-    from bench.report.tables.comparison import rich_table
+    from bench.report.tables.answers import answers_report, rich_table
     from bench.report.write import read_formats
 
     formats = read_formats(form or ())  # before what is stored, which may take a while to read

@@ -112,8 +112,7 @@ def _print_table(done: Done) -> None:
     from bench.analysis.comparison import compare_table
     from bench.analysis.frame import to_frame
     from bench.records.machines import by_machine
-    from bench.report.tables.answers import opening
-    from bench.report.tables.comparison import rich_table
+    from bench.report.tables.answers import opening, rich_table
     from bench.report.tables.verdicts import study_report
 
     run, verdict = done.invocation, _verdict(done)

@@ -6,7 +6,7 @@ A folder need not have images to train on: ``PATH/val/CLASS/`` and ``PATH/CLASS/
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench.datasets import DATASETS, data_root, find, read
 from bench.datasets._fingerprint import fingerprint
 from bench.datasets._folder import TESTING, TRAINING, Tree, check_folder, plain_key, scan, shown
 from bench.datasets._images import Files, Split
-from bench.errors import UnsupportedError, unknown_name
+from bench.errors import UnsupportedError, listed, unknown_name
 from bench.io import expanded
 from bench.plan.card import DatasetCard
 
@@ -177,7 +177,7 @@ def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
     if not any(files.values()):
         raise UnsupportedError(f"there are no images below {place}", _LAYOUT)
     if empty := [shown(folder) for folder, inner in files.items() if not inner]:
-        notes.append(f"no images of {_some(empty)}")
+        notes.append(f"no images of {listed(empty)}")
     if left_out := ", ".join(f"{what} ({n:,})" for what, n in sorted(tree.left_out.items()) if n):
         notes.append(f"not taken: {left_out}")
     all_files = [file for inner in files.values() for file in inner]
@@ -212,11 +212,6 @@ def _tested_fifth(name: str, path: Path) -> EvaluationSet:
         digest=partial(str, folder.sha256),
         note="it is not split: the fifth that trainings here are tested on",
     )
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _place(tree: Tree, split: str) -> tuple[str, list[str]]:

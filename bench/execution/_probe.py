@@ -1,18 +1,19 @@
 """The probe: what a plan must know of the machine and of the networks named; runs where jobs run.
 
-Each function sends one event, ``("answer", value)`` or ``("error", BenchError)``.
+Each function of a public name sends one event: what it returns as ``("answer", value)``, or ``("error", BenchError)``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from bench.errors import BenchError
 from bench.execution import Send
@@ -24,90 +25,27 @@ if TYPE_CHECKING:
     from bench.archs import Arch
 
 
-def probe_machine(
-    send: Send,
-    names: Sequence[str],
-    datasets: Sequence[str] = (),
-    evaluated: Sequence[tuple[str, str]] = (),
-) -> None:
-    """Answer with the catalog of this machine, of the data sets, and of names that need no user's code.
-
-    `evaluated` are data sets, each with the split of it that networks are evaluated on.
-    """
-    _answer(send, lambda: _catalog(names, datasets, evaluated))
+_P = ParamSpec("_P")
 
 
-def probe_arch(send: Send, name: str) -> None:
+def _answering(find_out: Callable[_P, object]) -> Callable[Concatenate[Send, _P], None]:
+    """Let a function send what it returns."""
+
+    @functools.wraps(find_out)
+    def answer(send: Send, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            send(("answer", find_out(*args, **kwargs)))
+        except BenchError as error:
+            error.__cause__ = None  # the cause may be of a class that only the user's code knows
+            send(("error", error))
+
+    return answer
+
+
+@_answering
+def probe_arch(name: str) -> tuple[ArchCard, ...]:
     """Answer with the cards of one name; it may import the user's code, which may do anything."""
-    _answer(send, lambda: _cards(name))
-
-
-def probe_fit(send: Send, name: str) -> None:
-    """Answer with the images that one network takes, where they are not its card's; it runs the user's code."""
-    _answer(send, lambda: _fit_of(name))
-
-
-def fetch_data(send: Send, name: str) -> None:
-    """Fetch a data set, and answer with its name."""
-    _answer(send, lambda: _fetched(name))
-
-
-def lacking_weights(send: Send, names: Sequence[str]) -> None:
-    """Answer with those networks whose trained weights a library has, and this machine lacks."""
-    _answer(send, lambda: [name for name in names if _lacks(name)])
-
-
-def fetch_weights(send: Send, name: str) -> None:
-    """Fetch the trained weights of a network, and answer with its name."""
-    _answer(send, lambda: _with_weights(name))
-
-
-def show_images(send: Send, jobs: Sequence[JsonObject], file: str) -> None:
-    """Draw what some evaluations give their networks, and answer with the file; it may run the user's code."""
-    _answer(send, lambda: _drawn(jobs, file))
-
-
-def probe_units(send: Send, pattern: str | None) -> None:
-    """Answer with what `bench list` shows of the measuring half, by kind, as plain values."""
-    _answer(send, lambda: _units(pattern))
-
-
-def probe_backends(send: Send, jobs: Sequence[JsonObject]) -> None:
-    """Answer with why the backend of each job cannot run it; None where that would only show when it is tried."""
-    _answer(send, lambda: _refusals(jobs))
-
-
-def probe_macs(send: Send, shapes: Sequence[tuple[str, int, int, int | None]]) -> None:
-    """Answer with the multiply-accumulates of networks by name, px, channels and classes; it may run the user's code.
-
-    None stands for one that cannot be counted, and for those whose turn has not come in the time there is.
-    """
-    _answer(send, lambda: _macs_of(shapes))
-
-
-def probe_layers(send: Send, name: str, depth: int | None, shape: Mapping[str, int | None]) -> None:
-    """Answer with the layer table of a network; it may be the user's, which may do anything."""
-    _answer(send, lambda: _layers(name, depth, shape))
-
-
-def probe_training(
-    send: Send, name: str, batch: int, depth: int | None, shape: Mapping[str, int | None]
-) -> None:
-    """Answer with what a training step of a network costs and holds; it may be the user's, which may do anything."""
-    _answer(send, lambda: _training(name, batch, depth, shape))
-
-
-def probe_facts(send: Send, names: Sequence[str]) -> None:
-    """Answer with what is counted of each network, for `bench.claims`; ``NAME_*`` means any such."""
-    _answer(send, lambda: {name: facts for pattern in names for name, facts in _facts(pattern)})
-
-
-def _answer(send: Send, find_out: Callable[[], object]) -> None:
-    try:
-        send(("answer", find_out()))
-    except BenchError as error:
-        error.__cause__ = None  # the cause may be of a class that only the user's code knows
-        send(("error", error))
+    return _cards(name)
 
 
 def _cards(name: str) -> tuple[ArchCard, ...]:
@@ -116,7 +54,9 @@ def _cards(name: str) -> tuple[ArchCard, ...]:
     return tuple(resolve(n).card for n in expand_names([name]))
 
 
-def _fit_of(name: str) -> dict[str, int]:
+@_answering
+def probe_fit(name: str) -> dict[str, int]:
+    """Answer with the images that one network takes, where they are not its card's; it runs the user's code."""
     from bench.archs.naming import resolve
     from bench.costs.fitting import fitting
 
@@ -135,15 +75,19 @@ def _fitted(name: str, shape: Mapping[str, int | None]) -> Arch:
     return arch
 
 
-def _training(
+@_answering
+def probe_training(
     name: str, batch: int, depth: int | None, shape: Mapping[str, int | None]
 ) -> Mapping[str, object]:
+    """Answer with what a training step of a network costs and holds; it may be the user's, which may do anything."""
     from bench.training.step_cost import training_table
 
     return training_table(_fitted(name, shape), batch, depth, shape)
 
 
-def _layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, object]:
+@_answering
+def probe_layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, object]:
+    """Answer with the layer table of a network; it may be the user's, which may do anything."""
     from bench.costs import prepare
     from bench.costs.layers import layer_table
 
@@ -166,6 +110,12 @@ def _fit(name: str, size: int) -> list[str]:
     from bench.archs.pattern import fit_warnings, parse
 
     return fit_warnings(parse(name), size) if name.startswith("pattern:") else []
+
+
+@_answering
+def probe_facts(names: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Answer with what is counted of each network, for `bench.claims`; ``NAME_*`` means any such."""
+    return {name: facts for pattern in names for name, facts in _facts(pattern)}
 
 
 def _facts(pattern: str) -> Iterator[tuple[str, dict[str, object]]]:
@@ -207,7 +157,12 @@ def _counted(name: str) -> dict[str, object]:
 _COUNT_S = 3.0  # of counting for a plan, which may name a thousand networks; one is always counted
 
 
-def _macs_of(shapes: Sequence[tuple[str, int, int, int | None]]) -> list[float | None]:
+@_answering
+def probe_macs(shapes: Sequence[tuple[str, int, int, int | None]]) -> list[float | None]:
+    """Answer with the multiply-accumulates of networks by name, px, channels and classes; it may run the user's code.
+
+    None stands for one that cannot be counted, and for those whose turn has not come in the time there is.
+    """
     from bench.archs.naming import resolve
     from bench.costs import COSTS, prepare
 
@@ -222,7 +177,14 @@ def _macs_of(shapes: Sequence[tuple[str, int, int, int | None]]) -> list[float |
     return counts
 
 
-def _catalog(names: Sequence[str], datasets: Sequence[str], evaluated: Sequence[tuple[str, str]]) -> Catalog:
+@_answering
+def probe_machine(
+    names: Sequence[str], datasets: Sequence[str] = (), evaluated: Sequence[tuple[str, str]] = ()
+) -> Catalog:
+    """Answer with the catalog of this machine, of the data sets, and of names that need no user's code.
+
+    `evaluated` are data sets, each with the split of it that networks are evaluated on.
+    """
     from bench.backends import BACKENDS
     from bench.records import environment
 
@@ -313,11 +275,19 @@ def _missing(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in DATASETS and not is_here(name))
 
 
-def _fetched(name: str) -> str:
+@_answering
+def fetch_data(name: str) -> str:
+    """Fetch a data set, and answer with its name."""
     from bench.datasets import fetch
 
     fetch(name)
     return name
+
+
+@_answering
+def lacking_weights(names: Sequence[str]) -> list[str]:
+    """Answer with those networks whose trained weights a library has, and this machine lacks."""
+    return [name for name in names if _lacks(name)]
 
 
 def _lacks(name: str) -> bool:
@@ -327,7 +297,9 @@ def _lacks(name: str) -> bool:
     return weights is not None and weights.fetch is not None and weights.find() is None
 
 
-def _with_weights(name: str) -> str:
+@_answering
+def fetch_weights(name: str) -> str:
+    """Fetch the trained weights of a network, and answer with its name."""
     from bench.archs.naming import resolve
 
     weights = resolve(name).weights
@@ -336,7 +308,9 @@ def _with_weights(name: str) -> str:
     return name
 
 
-def _drawn(jobs: Sequence[JsonObject], file: str) -> str:
+@_answering
+def show_images(jobs: Sequence[JsonObject], file: str) -> str:
+    """Draw what some evaluations give their networks, and answer with the file; it may run the user's code."""
     from bench.plan.job import Job
     from bench.tasks.evaluate import draw_images
 
@@ -344,7 +318,9 @@ def _drawn(jobs: Sequence[JsonObject], file: str) -> str:
     return str(draw_images(evaluations, Path(file)))
 
 
-def _refusals(jobs: Sequence[JsonObject]) -> list[str | None]:
+@_answering
+def probe_backends(jobs: Sequence[JsonObject]) -> list[str | None]:
+    """Answer with why the backend of each job cannot run it; None where that would only show when it is tried."""
     from bench.backends import why_not
     from bench.plan.job import Job
 
@@ -352,7 +328,9 @@ def _refusals(jobs: Sequence[JsonObject]) -> list[str | None]:
     return [why_not(job) for job in given]
 
 
-def _units(pattern: str | None) -> dict[str, list[dict[str, object]]]:
+@_answering
+def probe_units(pattern: str | None) -> dict[str, list[dict[str, object]]]:
+    """Answer with what `bench list` shows of the measuring half, by kind, as plain values."""
     from bench.archs.naming import list_archs
     from bench.backends import BACKENDS
     from bench.datasets import DATASETS

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.analysis.choosing import Budget
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.errors import ConfigError, unknown_name
+from bench.errors import ConfigError, listed, unknown_name
 from bench.facts import Source, sources, speeds
 from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies, architecture_of, left_out
 from bench.records.machines import by_machine
@@ -236,14 +236,11 @@ _NAMED = 5  # networks, in a message
 
 def _shaped(rows: pd.DataFrame) -> str:
     """Return names and shapes of networks: ``lenet5 (32 px, 1 channel, 10 classes)``; of many how many more."""
-    told = list(
-        dict.fromkeys(
-            f"{name} ({size} px, {channels} channel{'s' * (channels != 1)}, {classes:,} classes)"
-            for name, size, channels, classes in rows[["timed", *_SHAPE]].itertuples(index=False)
-        )
+    told = (
+        f"{name} ({size} px, {channels} channel{'s' * (channels != 1)}, {classes:,} classes)"
+        for name, size, channels, classes in rows[["timed", *_SHAPE]].itertuples(index=False)
     )
-    more = len(told) - _NAMED
-    return ", ".join(told[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return listed(told, _NAMED)
 
 
 def _without_speeds(accuracies: Accuracies, source: Source) -> ConfigError:

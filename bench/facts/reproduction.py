@@ -27,7 +27,7 @@ from bench.facts import SETS, accuracies
 from bench.io import JsonObject, finite_json
 from bench.stats.answers import Share, paired
 from bench.stats.effects import Effect
-from bench.stats.verdicts import corrected
+from bench.stats.verdicts import corrected, with_corrected
 from bench.units import percent
 
 _Verdict = Literal["reproduced", "compatible", "not reproduced", "not comparable", "nothing published"]
@@ -333,17 +333,14 @@ def _explained(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
     tries = [_try(base, other, published) for other in tried]
     if one.word == "not reproduced" and (by_labels := _label_order(base, published)):
         tries.append(by_labels)
-    effects = corrected([t.effect for t in tries])
-    tries = [replace(t, effect=effect) for t, effect in zip(tries, effects, strict=True)]
+    tries = with_corrected(tries)
     causes = _causes(base, published, tries) if one.word == "not reproduced" else ()
     return replace(one, tries=tuple(tries), causes=causes)
 
 
 def _suited(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
     """Return an evaluation of which nothing is published with all tries, and which of them suits the network best."""
-    tries = [_try(one.evaluation, other, None) for other in tried]
-    effects = corrected([t.effect for t in tries])
-    tries = [replace(t, effect=effect) for t, effect in zip(tries, effects, strict=True)]
+    tries = with_corrected([_try(one.evaluation, other, None) for other in tried])
     if not tries or _ASSUMED not in one.evaluation.flags:
         return replace(one, tries=tuple(tries))
     better = sorted((t for t in tries if t.effect.verdict == "higher"), key=lambda t: -t.share.value)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
@@ -12,12 +11,20 @@ from bench.analysis.choosing import COSTS, Choice
 from bench.errors import unknown_name
 from bench.facts import SETS
 from bench.facts.candidates import Candidates, called
-from bench.io import finite_json
-from bench.report._choice import MOST_RIVALS, TITLES, Row, cost_cell, described, may_be_better
+from bench.report._choice import (
+    Row,
+    answer_json,
+    answer_view,
+    dearer_sentences,
+    described,
+    may_be_better,
+    nearest_sentence,
+    rivals_sentences,
+)
 from bench.report.document import Document
 from bench.report.tables.cells import Fields, Head, View, view_of
 from bench.report.tables.formats import Terminal
-from bench.units import percent, show, significant
+from bench.units import percent, show
 
 
 def network_tables(accuracies: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[Terminal]:
@@ -66,32 +73,11 @@ def choice_document(choice: Choice, candidates: Candidates, explain: Sequence[st
         notes=explained,
         values={
             "answer": answer,
-            **_json(choice),
+            **answer_json(choice, _columns(choice)),
             "remarks": list(candidates.remarks),
             "explained": explained,
         },
     )
-
-
-def _json(choice: Choice) -> dict[str, object]:
-    """Return the answer as plain values; what is not known is None."""
-
-    def plain(rows: pd.DataFrame) -> object:
-        return finite_json(rows[_columns(choice)].to_dict("records"))
-
-    def one(row: Row | None) -> object:
-        return None if row is None else finite_json(row[_columns(choice)].to_dict())
-
-    return {
-        "budgets": [{"quantity": b.quantity, "limit": b.limit, "unit": b.unit} for b in choice.budgets],
-        "candidates": len(choice.candidates),
-        "best": one(choice.best),
-        "not_told_apart": plain(choice.rivals),
-        "open": plain(choice.open),
-        "nearest": one(choice.nearest),
-        "dearer": one(choice.dearer),
-        "front": plain(choice.candidates[choice.candidates["on_front"]]),
-    }
 
 
 def _columns(choice: Choice) -> list[str]:
@@ -105,59 +91,25 @@ _ON_BOTH_SIDES = "the interval of its cost lies on both sides of the budget"
 
 def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     """Return the answer: what to take, what is not told apart from it, what may be better, what more would buy."""
-
-    def words(row: Row) -> str:
-        return described(row, choice, candidates.accuracy, candidates.images)
-
     every, budget = len(choice.candidates), " and ".join(b.text for b in choice.budgets)
     if choice.best is None:
-        assert choice.nearest is not None
-        excess = choice.nearest["excess"]
-        miss = f", which misses it by a factor of {significant(excess)}" if 1 < excess < math.inf else ""
         certain = f" for certain, and {len(choice.open):,} may have" if len(choice.open) else ""
-        return [f"None of {every:,} has {budget}{certain}. The nearest is {words(choice.nearest)}{miss}."]
+        return [f"None of {every:,} has {budget}{certain}. {nearest_sentence(choice, candidates)}"]
     held = int((choice.candidates["holds"] == "yes").sum())
     of = f"the {held:,} of {every:,} that have {budget}" if choice.budgets else f"{every:,}"
-    said = [f"Take {words(choice.best)}: the most accurate of {of}."]
-    if rivals := len(choice.rivals):
-        others = "Another is" if rivals == 1 else f"{rivals} others are"
-        first = "it is" if rivals == 1 else "the cheapest of them is"
-        cheapest = f"{first} {words(choice.rivals.iloc[0])}"
-        said.append(f"{others} not distinguishable from it by {candidates.images:,} images: {cheapest}.")
-    said += may_be_better(choice.open, words, lambda _: _ON_BOTH_SIDES)
-    if choice.dearer is not None:
-        said.append(
-            f"Beyond the budget, by a factor of {significant(choice.dearer['excess'])}: {words(choice.dearer)}."
-        )
-    return said
+    return [
+        f"Take {described(choice.best, choice, candidates)}: the most accurate of {of}.",
+        *rivals_sentences(choice, candidates),
+        *may_be_better(choice, candidates, lambda _: _ON_BOTH_SIDES),
+        *dearer_sentences(choice, candidates),
+    ]
 
 
 def _table(choice: Choice, candidates: Candidates) -> View:
-    """Return the networks that matter, the most accurate first, with what is said of each."""
+    """Return the networks that matter, with what is said of each."""
     table = choice.candidates
-    words: dict[Hashable, str] = dict.fromkeys(
-        table.index[table["on_front"] & (table["holds"] == "yes")], "on the front"
-    )
-    words |= dict.fromkeys(choice.rivals.index[:MOST_RIVALS], "not distinguishable")
-    words |= dict.fromkeys(choice.open.index, "may hold")
-    ones = ((choice.dearer, "beyond the budget"), (choice.nearest, "nearest"), (choice.best, "take it"))
-    words |= {row.name: word for row, word in ones if row is not None}
-    rows = table[table.index.isin(list(words))].sort_values("accuracy", ascending=False, kind="stable")
-    costs = [cost for cost in COSTS if rows[cost].notna().any()]
-    fields: Fields[Row] = [
-        (Head("Network"), lambda row: str(row["network"])),
-        (
-            Head(f"{candidates.accuracy.capitalize()}, {candidates.origin}", "%", numeric=True, keep=2),
-            lambda row: f"{100 * row['accuracy']:.1f}",
-        ),
-        (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
-        *(
-            (Head(TITLES[cost], numeric=True, keep=1 + (cost == choice.cost)), cost_cell(cost))
-            for cost in costs
-        ),
-        (Head("Verdict", keep=3), lambda row: words[row.name]),
-    ]
-    return view_of((row for _, row in rows.iterrows()), fields)
+    on_front = table.index[table["on_front"] & (table["holds"] == "yes")]
+    return answer_view(choice, candidates, dict.fromkeys(on_front, "on the front"), takes=True)
 
 
 def _explained(choice: Choice, patterns: Sequence[str]) -> list[str]:

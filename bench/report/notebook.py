@@ -12,7 +12,7 @@ from bench.analysis.comparison import Progress, compare_table
 from bench.analysis.dictionary import FRAMES, typed, untyped
 from bench.errors import ConfigError
 from bench.report.tables._columns import comparison_view
-from bench.report.tables.comparison import rich_table
+from bench.report.tables.answers import rich_table
 from bench.report.tables.formats import to_html
 
 if TYPE_CHECKING:

@@ -12,13 +12,23 @@ import pandas as pd
 from bench.analysis.choosing import COSTS, Choice, missed
 from bench.analysis.raced import RACED, Raced
 from bench.analysis.racing import CONFIDENCE, LEAST, MOST, Standing
-from bench.errors import unknown_name
+from bench.errors import listed, unknown_name
 from bench.facts.candidates import called
 from bench.facts.entrants import Known
 from bench.io import finite_json
-from bench.report._choice import MOST_NAMED, MOST_RIVALS, TITLES, at_most, cost_cell, described, may_be_better
+from bench.report._choice import (
+    MOST_NAMED,
+    answer_json,
+    answer_view,
+    at_most,
+    dearer_sentences,
+    described,
+    may_be_better,
+    nearest_sentence,
+    rivals_sentences,
+)
 from bench.report.document import Document
-from bench.report.tables.cells import Fields, Head, View, view_of
+from bench.report.tables.cells import Fields, Head, View
 from bench.units import percent, show, significant
 
 _Row = pd.Series  # of the table of a race
@@ -42,24 +52,10 @@ def _json(raced: Raced) -> dict[str, object]:
     """Return the answer as plain values; what is not known is None."""
     choice, standing = raced.choice, raced.standing
     table = choice.candidates
-
-    def plain(rows: pd.DataFrame) -> object:
-        return finite_json(rows[_columns()].to_dict("records"))
-
-    def one(row: _Row | None) -> object:
-        return None if row is None else finite_json(row[_columns()].to_dict())
-
     return {
         "end": raced.end,
-        "budgets": [{"quantity": b.quantity, "limit": b.limit, "unit": b.unit} for b in choice.budgets],
         "cost": choice.cost,
-        "candidates": len(table),
-        "best": one(choice.best),
-        "not_told_apart": plain(choice.rivals),
-        "open": plain(choice.open),
-        "nearest": one(choice.nearest),
-        "dearer": one(choice.dearer),
-        "front": plain(table[table["on_front"]]),
+        **answer_json(choice, _columns()),
         "decided": {"budget": raced.budget_decided, "front": raced.front_decided},
         "never_measured": {
             "networks": raced.never,
@@ -81,7 +77,11 @@ def race_sentences(raced: Raced, known: Known) -> list[str]:
     """Return the answer: what to take, what is undecided, what was never measured, and what would change it."""
     if raced.standing is None:
         return [_nothing(raced, known)]
-    said = [*_taken(raced, known), *_undecided(raced, known), *_front(raced, raced.standing)]
+    said = [
+        *_taken(raced, known),
+        *may_be_better(raced.choice, known, _why_open),
+        *_front(raced, raced.standing),
+    ]
     return [*said, *_unmeasured(raced, raced.standing), *_more(raced, raced.standing)]
 
 
@@ -90,11 +90,7 @@ def _nothing(raced: Raced, known: Known) -> str:
     over = int((choice.candidates["state"] == "over").sum())
     if every and over == every and choice.nearest is not None:
         budget = " and ".join(b.text for b in choice.budgets)
-        nearest = described(choice.nearest, choice, known.accuracy, known.images)
-        return (
-            f"None of {every:,} has {budget}, by what is counted. The nearest is {nearest}, which misses it by a "
-            f"factor of {significant(choice.nearest['excess'])}."
-        )
+        return f"None of {every:,} has {budget}, by what is counted. {nearest_sentence(choice, known)}"
     reasons = choice.candidates.loc[choice.candidates["state"] == "failed", "reason"]
     if raced.end == "unbegun":
         return (
@@ -118,40 +114,23 @@ def _taken(raced: Raced, known: Known) -> list[str]:
     if choice.best is None:
         if choice.nearest is None:
             return [f"None of those measured has {budget}."]
-        excess = choice.nearest["excess"]
-        miss = f", which misses it by a factor of {significant(excess)}" if 1 < excess < math.inf else ""
-        nearest = described(choice.nearest, choice, known.accuracy, known.images)
         tried = int((choice.candidates["state"] == "measured").sum())
         of = f"the {tried:,} that were measured" if raced.never else f"{every:,}"
-        return [f"None of {of} has {budget} for certain. The nearest is {nearest}{miss}."]
-    best = described(choice.best, choice, known.accuracy, known.images)
+        return [f"None of {of} has {budget} for certain. {nearest_sentence(choice, known)}"]
+    best = described(choice.best, choice, known)
     held = int((choice.candidates["holds"] == "yes").sum())
     how = "" if raced.budget_decided else ", as far as is known"
-    said = [
+    return [
         f"Take {best}{_interval(choice.best, choice.cost)}: the most accurate that has {budget}{how}; "
-        f"{held:,} {'has' if held == 1 else 'have'} it for certain."
+        f"{held:,} {'has' if held == 1 else 'have'} it for certain.",
+        *rivals_sentences(choice, known),
+        *dearer_sentences(choice, known),
     ]
-    if rivals := len(choice.rivals):
-        others = "Another is" if rivals == 1 else f"{rivals} others are"
-        first = "it is" if rivals == 1 else "the cheapest of them is"
-        cheapest = described(choice.rivals.iloc[0], choice, known.accuracy, known.images)
-        said.append(f"{others} not distinguishable from it by {known.images:,} images: {first} {cheapest}.")
-    if choice.dearer is not None:
-        dearer = described(choice.dearer, choice, known.accuracy, known.images)
-        said.append(f"Beyond the budget, by a factor of {significant(choice.dearer['excess'])}: {dearer}.")
-    return said
 
 
 def _interval(row: _Row, cost: str) -> str:
     low, high, unit = row[f"{cost}_low"], row[f"{cost}_high"], COSTS[cost][0]
     return f", between {show(low, unit)} and {show(high, unit)}" if low < high else ""
-
-
-def _undecided(raced: Raced, known: Known) -> list[str]:
-    """Return what may hold the budget and would be better."""
-    return may_be_better(
-        raced.choice.open, lambda row: described(row, raced.choice, known.accuracy, known.images), _why_open
-    )
 
 
 def _why_open(row: _Row) -> str:
@@ -233,16 +212,11 @@ def _remarks(raced: Raced, known: Known) -> list[str]:
     """Return what is to be known of the numbers."""
     said = [known.remark]
     if known.without:
-        more = len(known.without) - MOST_NAMED
-        named = ", ".join(known.without[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-        said.append(f"Left out, as no accuracy of theirs is known: {named}.")
+        said.append(f"Left out, as no accuracy of theirs is known: {listed(known.without, MOST_NAMED)}.")
     failed = raced.choice.candidates[raced.choice.candidates["state"] == "failed"]
     if len(failed):
-        more = len(failed) - MOST_NAMED
-        named = "; ".join(
-            f"{_named(row)} ({row['reason']})" for _, row in failed.iloc[:MOST_NAMED].iterrows()
-        )
-        said.append(f"Not measured, as they failed: {named}{f'; and {more:,} more' if more > 0 else ''}.")
+        named = (f"{_named(row)} ({row['reason']})" for _, row in failed.iterrows())
+        said.append(f"Not measured, as they failed: {listed(named, MOST_NAMED, '; ')}.")
     if raced.standing is not None:
         cost = raced.standing.costs[0]
         between = (
@@ -279,29 +253,8 @@ def _table(raced: Raced, known: Known) -> View:
         row: "on the front" if sure else "on the front, not for certain"
         for row, sure in front["certain"].items()
     }
-    words |= dict.fromkeys(choice.rivals.index[:MOST_RIVALS], "not distinguishable")
-    words |= dict.fromkeys(choice.open.index, "may hold")
-    ones = ((choice.dearer, "beyond the budget"), (choice.nearest, "nearest"), (choice.best, "take it"))
-    words |= {
-        row.name: word for row, word in ones if row is not None and (choice.budgets or word != "take it")
-    }
-    rows = table[table.index.isin(list(words))].sort_values("accuracy", ascending=False, kind="stable")
-    costs = [cost for cost in COSTS if rows[cost].notna().any()]
-    fields: Fields[_Row] = [
-        (Head("Network"), lambda row: str(row["network"])),
-        (
-            Head(f"{known.accuracy.capitalize()}, {known.origin}", "%", numeric=True, keep=2),
-            lambda row: f"{100 * row['accuracy']:.1f}",
-        ),
-        (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
-        *(
-            (Head(TITLES[cost], numeric=True, keep=1 + (cost == choice.cost)), cost_cell(cost))
-            for cost in costs
-        ),
-        (Head("Processes", numeric=True, keep=0), lambda row: str(row["processes"])),
-        (Head("Verdict", keep=3), lambda row: words[row.name]),
-    ]
-    return view_of((row for _, row in rows.iterrows()), fields)
+    processes: Fields[_Row] = [(Head("Processes", numeric=True, keep=0), lambda row: str(row["processes"]))]
+    return answer_view(choice, known, words, processes, takes=bool(choice.budgets))
 
 
 def check_explained(known: Known, patterns: Sequence[str]) -> None:

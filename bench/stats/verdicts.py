@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -53,6 +53,22 @@ def corrected(effects: Sequence[Effect], lost: Verdict = "undecided") -> list[Ef
     ps = _holm([e.p for e in effects]).tolist()
     many = sum(not math.isnan(p) for p in ps)
     return [e if math.isnan(p) else _one_of(e, p, many, lost) for e, p in zip(effects, ps, strict=True)]
+
+
+class _Tested(Protocol):
+    """A frozen dataclass with an effect."""
+
+    @property
+    def effect(self) -> Effect: ...
+
+
+_T = TypeVar("_T", bound=_Tested)
+
+
+def with_corrected(tested: Sequence[_T], lost: Verdict = "undecided") -> list[_T]:
+    """Return what was tested, its effects corrected as of `corrected`."""
+    effects = corrected([one.effect for one in tested], lost)
+    return [replace(one, effect=effect) for one, effect in zip(tested, effects, strict=True)]  # type: ignore[type-var]
 
 
 def _one_of(effect: Effect, p: float, many: int, lost: Verdict) -> Effect:

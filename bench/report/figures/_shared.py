@@ -21,6 +21,7 @@ from bench.analysis.flags import doubts_of
 from bench.analysis.frame import PENDING
 from bench.analysis.keys import WAY
 from bench.analysis.shapes import as_published, as_trained
+from bench.errors import listed
 from bench.plan.task import INPUT
 from bench.records.flags import spoken
 from bench.report.figures._labels import Line, Point, place_labels
@@ -201,14 +202,12 @@ def failed_note(drawing: Figure, names: Iterable[tuple[str, str]]) -> str:
     by_status: defaultdict[str, list[str]] = defaultdict(list)
     for status, name in names:
         by_status[status].append(name)
-    parts = [f"{STATUS_WORDS.get(status, status)}: {_first(some)}" for status, some in by_status.items()]
+    parts = [
+        f"{STATUS_WORDS.get(status, status)}: {listed(map(drawable, some), _MOST_FAILED)}"
+        for status, some in by_status.items()
+    ]
     text = "Failed, so not drawn · " + " · ".join(parts) if parts else ""
     return textwrap.fill(text, width=int(drawing.get_figwidth() * _LETTERS))
-
-
-def _first(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_FAILED
-    return ", ".join(map(drawable, names[:_MOST_FAILED])) + (f" and {more} more" if more > 0 else "")
 
 
 # --- trainings ---

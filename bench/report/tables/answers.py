@@ -1,4 +1,4 @@
-"""Answers in a terminal: what stands above a comparison."""
+"""A comparison in a terminal, and the answers that stand above it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from rich.text import Text
 from bench.analysis.answers import Answer, answers
 from bench.report._short_names import shortened
 from bench.report.tables._answers import picks_note, picks_title, picks_view, sentences
+from bench.report.tables._columns import comparison_view
 from bench.report.tables.formats import Terminal
+
+
+def rich_table(table: pd.DataFrame) -> Terminal:
+    """Return the comparison, without the columns that only the page has room for."""
+    return Terminal(comparison_view(table, narrow=True))
 
 
 def opening(table: pd.DataFrame, frame: pd.DataFrame) -> Group:

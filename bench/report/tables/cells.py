@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -10,6 +12,13 @@ from bench.records.flags import explain
 from bench.units import DASH
 
 _T = TypeVar("_T")
+
+
+def csv_rows(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV, below their head."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([head, *rows])
+    return out.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 
@@ -13,7 +11,7 @@ from bench.io import finite_json
 from bench.records.flags import explain
 from bench.report.document import Document
 from bench.report.tables._view import interval
-from bench.report.tables.cells import EMPTY, Cell, Head, View
+from bench.report.tables.cells import EMPTY, Cell, Head, View, csv_rows
 from bench.report.text import plain
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import show_p
@@ -240,32 +238,21 @@ _RAW = (
 
 def _csv(table: LayerTable) -> str:
     """Return all rows with raw numbers; what lies between the layers and the whole last."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_RAW)
-    for layer in table.layers:
-        shape, time = "x".join(map(str, layer.output)), layer.time
-        own = [
-            layer.name,
-            layer.type,
-            layer.kind,
-            layer.depth,
-            shape,
-            layer.parameters,
-            layer.macs,
-            layer.bytes,
-        ]
-        ends = [time.estimate, time.low, time.high, layer.backward, time.estimate / table.network.estimate]
-        limit = [layer.rate, layer.bandwidth, layer.bound, layer.roofline_share]
-        writer.writerow([*own, *map(_raw, [*ends, *limit])])
     network = table.network
     whole = {"time_s": network.estimate, "time_low_s": network.low, "time_high_s": network.high}
-    for row in (
+    last = (
         {"name": _BETWEEN, "kind": "between", "time_s": table.between_s, "share": 1 - table.explained},
         {"name": "Total", "kind": "network", "macs": table.macs, **whole, "share": 1.0},
-    ):
-        writer.writerow([_raw(row.get(key, "")) for key in _RAW])
-    return out.getvalue()
+    )
+    sums = ([_raw(row.get(key, "")) for key in _RAW] for row in last)
+    return csv_rows(_RAW, [*(_raw_row(layer, network.estimate) for layer in table.layers), *sums])
+
+
+def _raw_row(layer: Layer, whole_s: float) -> list[object]:
+    shape, time = "x".join(map(str, layer.output)), layer.time
+    own = [layer.name, layer.type, layer.kind, layer.depth, shape, layer.parameters, layer.macs, layer.bytes]
+    ends = [time.estimate, time.low, time.high, layer.backward, time.estimate / whole_s]
+    return [*own, *map(_raw, [*ends, layer.rate, layer.bandwidth, layer.bound, layer.roofline_share])]
 
 
 def _raw(value: object) -> object:

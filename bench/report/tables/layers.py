@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 
 from bench.io import JsonObject
 from bench.report.document import Document
-from bench.report.tables.cells import Cell, Fields, Head, View, view_of
+from bench.report.tables.cells import Cell, Fields, Head, View, csv_rows, view_of
 from bench.report.text import plain
 from bench.units import DASH, percent, show
 
@@ -136,13 +134,8 @@ def _beyond_image(table: JsonObject) -> str | None:
 
 def _csv(table: JsonObject) -> str:
     """Return all rows with raw numbers, and the totals last."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_RAW)
-    for layer in table["layers"]:
-        writer.writerow([_raw(layer[key]) for key in _RAW])
-    writer.writerow(["Total"] + [_raw(table["totals"].get(key)) for key in _RAW[1:]])
-    return out.getvalue()
+    total = ["Total", *(_raw(table["totals"].get(key)) for key in _RAW[1:])]
+    return csv_rows(_RAW, [*([_raw(layer[key]) for key in _RAW] for layer in table["layers"]), total])
 
 
 def _raw(value: object) -> object:

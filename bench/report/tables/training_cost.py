@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 from bench.io import JsonObject
 from bench.report.document import Document
-from bench.report.tables.cells import Cell, Head, View
+from bench.report.tables.cells import Cell, Head, View, csv_rows
 from bench.report.text import plain
 from bench.units import DASH, show
 
@@ -102,11 +99,7 @@ _RAW = ("name", "type", "forward_macs", "backward_macs")
 
 def _csv(table: JsonObject) -> str:
     """Return all rows with raw numbers, the optimiser and the sums last."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_RAW)
-    writer.writerows([row[key] for key in _RAW] for row in table["layers"])
     totals = table["totals"]
-    writer.writerow(["optimiser", "momentum SGD", totals["optimizer_macs"], ""])
-    writer.writerow(["Total", "", totals["forward_macs"], totals["backward_macs"]])
-    return out.getvalue()
+    optimiser = ["optimiser", "momentum SGD", totals["optimizer_macs"], ""]
+    total = ["Total", "", totals["forward_macs"], totals["backward_macs"]]
+    return csv_rows(_RAW, [*([row[key] for key in _RAW] for row in table["layers"]), optimiser, total])

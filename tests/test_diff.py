@@ -255,7 +255,7 @@ def test_times_that_moved_together_are_told_of_the_machine() -> None:
 
     alike = between(run_at(*[1.0] * 12), run_at(*[1.2] * 11, 0.9))
     assert alike.shift == (pytest.approx(1.2), 11, 12)  # 12 or 11 of 12 by chance: 2 (1 + 12) / 4096 = 0.6 %
-    assert "11 of 12 are longer in b, 1.200 times in the median" in shown(alike)
+    assert "11 of 12 jobs are longer in b, 1.200 times in the median" in shown(alike)
     assert alike.to_json()["shift"] == {"factor": pytest.approx(1.2), "moved": 11, "of": 12}
     assert [row.effect.verdict for row in alike.rows] == ["suspected"] * 11 + ["faster"]
     assert "nearly all times moved together" in alike.rows[0].effect.reason
@@ -269,6 +269,54 @@ def test_times_that_moved_together_are_told_of_the_machine() -> None:
     assert "moved together" not in shown(own_ways)
     assert between(run_at(*[1.0] * 12), run_at(*[1.01] * 12)).shift is None  # no more than the band
     assert between(run_at(*[1.0] * 5), run_at(*[1.2] * 5)).shift is None  # too few
+
+
+def _machine(
+    rng: np.random.Generator, networks: int, *, first: float = 1.0, all_of_it: float = 1.0
+) -> list[Record]:
+    """Return a run: of each network a training step with its phases, and two jobs of inference, in five processes each.
+
+    Processes differ by 5 %, and what is timed in one by 1 %; the first network takes `first` times as long, and all of
+    them `all_of_it` times.
+    """
+    made = []
+    for network in range(networks):
+        card = replace(RESNET18, name=f"net{network}")
+        for task, batch in (("train_step", 8), ("infer", 1), ("infer", 8)):
+            for i in range(5):
+                factor = all_of_it * (first if network == 0 else 1.0) * math.exp(rng.normal(0, 0.05))
+                names = (
+                    ("step_time", "forward", "backward", "optimizer")
+                    if task == "train_step"
+                    else ("latency",)
+                )
+                samples = [0.01 * factor * math.exp(rng.normal(0, 0.01)) for _ in names]
+                times = [
+                    Measurement(name=name, unit="s", better="lower", samples=(time,) * 6)
+                    for name, time in zip(names, samples, strict=True)
+                ]
+                made.append(record(job(card, task, **speed(batch_size=batch, replicate=i)), card, times))
+    return made
+
+
+@pytest.mark.parametrize("networks", [2, 5])
+def test_a_slowdown_of_one_network_is_not_called_the_machine(networks: int) -> None:
+    """Its four times of a training step and two of inference move together, and are of three jobs."""
+    rng = np.random.default_rng(networks)
+    told = failed = 0
+    for _ in range(20):
+        differences = between(_machine(rng, networks), _machine(rng, networks, first=1.6))
+        told += differences.shift is not None
+        failed += bool(differences.slowdowns(0.05))
+    assert failed == 20
+    assert told <= 3  # nearly all moved one way by chance
+
+
+def test_a_network_that_slows_down_beside_a_slower_machine_is_certain() -> None:
+    rng = np.random.default_rng(7)
+    differences = between(_machine(rng, 6), _machine(rng, 6, first=2.0, all_of_it=1.2))
+    assert differences.shift is not None
+    assert {row.arch for row in differences.slowdowns(0.05)} == {"net0"}
 
 
 def test_counts_are_equal_or_different() -> None:

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 from series import Tail, scattered
 
-from bench.stats.verdicts import CHANGED, corrected, differ
+from bench.stats.samples import process_spread
+from bench.stats.verdicts import CHANGED, centres, corrected, differ
 
 ROWS = 20
 
@@ -69,6 +70,56 @@ def test_a_row_slowed_by_ten_percent_is_found_among_twenty(tail: Tail, least: fl
         )
         found += rows[0].verdict == "slower"
     assert found / 400 >= least
+
+
+def _slow_at_times(rng: np.random.Generator, n: int, share: float, times: float) -> np.ndarray:
+    """Return logarithms of a run, [ROWS, n], scattered by 3 %, of which a share of the processes is slow as a whole."""
+    return rng.normal(0, 0.03, (ROWS, n)) + math.log(times) * (rng.random((ROWS, n)) < share)
+
+
+@pytest.mark.parametrize(("n", "least"), [(5, 0.75), (8, 0.9)])
+@pytest.mark.parametrize("times", [4 / 3, 7.0])
+def test_a_slow_process_hides_no_change_and_raises_no_alarm(n: int, least: float, times: float) -> None:
+    """One in twenty processes is slow as a whole; without drawing it in 60 % are found, and of eight 44 %."""
+    rng = np.random.default_rng(14)
+    found = alarms = off = 0
+    for _ in range(200):
+        a, b = (_slow_at_times(rng, n, 0.05, times) for _ in "ab")
+        b[0] += math.log(1.2)
+        spread = process_spread([*a, *b])
+        sides = zip(np.exp(a).tolist(), np.exp(b).tolist(), strict=True)
+        rows = corrected([differ(x, y, spread=spread) for x, y in sides], "suspected")
+        found += rows[0].verdict == "slower"
+        off += abs(math.log(rows[0].estimate / 1.2)) > 0.1
+        alarms += any(row.verdict in CHANGED for row in rows[1:])
+    assert found / 200 >= least
+    assert off / 200 <= 0.1
+    assert alarms / 200 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 200)
+
+
+def test_what_is_drawn_in_is_told_and_where_many_are_off_nothing_is() -> None:
+    calm, rough = [1.0, 1.01, 0.99, 1.02, 0.98], [1.0, 1.01, 0.99, 1.02, 7.0]
+    one = differ(calm, rough, spread=0.02)
+    assert one.reason.startswith("Welch's t")
+    assert "1 of them drawn in" in one.reason
+    assert one.estimate < 1.05
+    before, after = centres(calm, rough, spread=0.02)
+    assert after / before == pytest.approx(one.estimate)
+    many = differ(calm, [1.0, 1.01, 0.99, 7.0, 7.0], spread=0.02)
+    assert many == differ(calm, [1.0, 1.01, 0.99, 7.0, 7.0])
+    assert differ(calm[:4], rough[1:], spread=0.02) == differ(calm[:4], rough[1:])  # of four nothing
+
+
+def test_the_spread_of_processes_is_told_by_a_quartile() -> None:
+    """The differences of three are 0.1, 0.2 and 0.3, of equal weight; of four pairs three quarters are 0.1."""
+    assert process_spread([[0.0], []]) == 0.0
+    z = stats.norm.ppf(0.875) * math.sqrt(2)
+    assert process_spread([[0.0, 0.1, 0.3]]) == pytest.approx(
+        0.3 / z
+    )  # weights 2/3 each of 2: beyond 1.5 is the third
+    assert process_spread([[0.0, 0.1], [0.0, 0.1], [0.0, 0.1], [0.0, 9.0]]) == pytest.approx(0.1 / z)
+    rng = np.random.default_rng(3)
+    assert process_spread(rng.normal(0, 0.03, (500, 5))) == pytest.approx(0.03, rel=0.05)
 
 
 def test_rank_tests_could_never_call_it() -> None:

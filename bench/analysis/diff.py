@@ -13,6 +13,7 @@ moved that way is not certain.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from bench.records.store import Run
 from bench.stats.answers import paired
 from bench.stats.effects import Effect
 from bench.stats.intervals import binomial_interval
-from bench.stats.samples import mean, median, robust_sd
+from bench.stats.samples import mean, median, process_spread, robust_sd
 from bench.stats.verdicts import BAND, CHANGED, FLOOR, centres, differ, of_counts, of_means, with_corrected
 from bench.units import Better
 
@@ -47,6 +48,7 @@ _DOUBTED = {
 _HOST_METER = "process high-water mark"
 _ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
 _TIMES = ("s", "1/s")
+_ALPHA = 0.05  # of all rows together
 _WHAT_TO_RUN = {
     "accuracy": "to know, train both with more seeds: bench train ... --seeds {n}",
     "infer": 'to know, measure both in more processes: bench run ... --set "infer.replicate=[{numbers}]"',
@@ -81,7 +83,7 @@ class Change:
 
 
 class _Shift(NamedTuple):
-    """How times moved together: by which factor in the median, how many that way, and of how many."""
+    """How the times of jobs moved together: by which factor in the median, how many that way, and of how many."""
 
     factor: float
     moved: int
@@ -122,14 +124,18 @@ class Diff:
 
     @property
     def shift(self) -> _Shift | None:
-        """Return how the times of networks moved together; None where they are few, or move each their own way.
+        """Return how the times of jobs moved together; None where they are few, or move each their own way.
 
-        They moved together where the 99 % interval of the share that went one way leaves a half out.
+        They moved together where the 99 % interval of the share that went one way leaves a half out. A job counts once,
+        by the median of its times: the phases of a training step are of the same processes.
         """
-        ratios = [r.effect.estimate for r in self.rows if r.task != "accuracy" and r.unit == "s"]
-        ratios = [ratio for ratio in ratios if ratio > 0]
-        if len(ratios) < _SCATTERED:
+        by_job: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
+        for row in self.rows:
+            if row.task != "accuracy" and row.unit == "s" and row.effect.estimate > 0:
+                by_job[row.arch, row.task, row.label].append(row.effect.estimate)
+        if len(by_job) < _SCATTERED:
             return None
+        ratios = [median(own) for own in by_job.values()]
         factor = median(ratios)
         moved = sum((ratio > 1) == (factor > 1) for ratio in ratios)
         together = binomial_interval(moved, len(ratios), 0.99)[0] > 1 / 2
@@ -176,25 +182,31 @@ class Diff:
         _check(quantities, a, b)
         matching = match(a, b, across=across, quantities=quantities)
         floor = max(FLOOR, noise, _scatter(matching)) if floor is None else floor
+        noise_of = _Noise(floor, _spread(matching))
         rows = [
             _on_images(row, (a, x), (b, y))
             for x, y in matching.pairs
-            for row in _rows(x, y, floor, quantities)
+            for row in _rows(x, y, noise_of, quantities)
         ]
         rows = [_with_tip(row) for row in with_corrected(rows, "suspected")]
         differences = cls(*names_of(a, b), rows, matching.only, matching.changes, floor)
         if differences.changes or differences.shift is None:
             return differences
-        longer = differences.shift.factor > 1
-        return replace(differences, rows=[_with_all(row, longer) for row in rows])
+        factor = differences.shift.factor
+        return replace(differences, rows=[_with_all(row, factor, len(rows)) for row in rows])
 
 
-def _with_all(row: Change, longer: bool) -> Change:
-    """Return a row that moved as nearly all times did although nothing that is known differs: it is not certain."""
-    if row.unit not in _TIMES or row.task == "accuracy" or row.effect.verdict not in CHANGED:
+def _with_all(row: Change, factor: float, rows: int) -> Change:
+    """Return a row that moved as nearly all times did although nothing that is known differs: it is not certain.
+
+    What certainly moved by more or less than that `factor`, as one of so many rows, has moved by itself.
+    """
+    effect = row.effect
+    if row.unit not in _TIMES or row.task == "accuracy" or effect.verdict not in CHANGED:
         return row
-    alike = longer == ((row.effect.estimate > 1) == (row.unit == "s"))
-    return replace(row, effect=replace(row.effect, verdict="suspected", reason=_TOGETHER)) if alike else row
+    common = factor if row.unit == "s" else 1 / factor
+    alike = (effect.estimate > 1) == (common > 1) and not effect.p_at(common) * rows <= _ALPHA
+    return replace(row, effect=replace(effect, verdict="suspected", reason=_TOGETHER)) if alike else row
 
 
 def _with_tip(row: Change) -> Change:
@@ -234,15 +246,30 @@ def _scatter(matching: Matching) -> float:
     return math.expm1(3 * robust_sd(logs))
 
 
-def _rows(one: Repeats, other: Repeats, floor: float, quantities: Collection[str]) -> Iterator[Change]:
+class _Noise(NamedTuple):
+    """What times do by themselves: the floor of ratios of few processes, and how the logarithm of one varies."""
+
+    floor: float
+    spread: float
+
+
+def _spread(matching: Matching) -> float:
+    """Return how the logarithm of a time varies from process to process, by all times of both runs."""
+    sides = (side.measurements() for pair in matching.pairs for side in pair)
+    times = (of for side in sides for of in side.values() if of[0].unit == "s")
+    medians = ([median(m.samples) for m in of] for of in times)
+    return process_spread([[math.log(m) for m in own if m > 0] for own in medians])
+
+
+def _rows(one: Repeats, other: Repeats, noise: _Noise, quantities: Collection[str]) -> Iterator[Change]:
     ours, theirs = one.measurements(quantities), other.measurements(quantities)
     for name in ours:
         if name in theirs:
-            yield _change(one, name, ours[name], theirs[name], floor)
+            yield _change(one, name, ours[name], theirs[name], noise)
 
 
 def _change(
-    repeats: Repeats, name: str, a: Sequence[Measurement], b: Sequence[Measurement], floor: float
+    repeats: Repeats, name: str, a: Sequence[Measurement], b: Sequence[Measurement], noise: _Noise
 ) -> Change:
     """Return the row of one quantity, each measurement of which is of one process."""
     task, unit, better = repeats.job.task, a[0].unit, a[0].better
@@ -254,8 +281,11 @@ def _change(
         effect = of_means(others, ones, _ACCURACY_BAND, better=better, unit=unit)
         before, after = mean(ones), mean(others)
     else:
-        effect = _measured(a, b, floor if unit in _TIMES else min(floor, FLOOR))
-        before, after = (median(ones), median(others)) if _of_host(a, b) else centres(ones, others)
+        noise = noise if unit in _TIMES else _Noise(min(noise.floor, FLOOR), 0.0)
+        effect = _measured(a, b, noise)
+        before, after = (
+            (median(ones), median(others)) if _of_host(a, b) else centres(ones, others, noise.spread)
+        )
     return Change(
         arch=repeats.job.arch, task=task, label=repeats.label, quantity=name, unit=unit, better=better,
         a=before, b=after, n_a=len(ones), n_b=len(others), effect=effect,
@@ -289,15 +319,15 @@ def _on_images(row: Change, one: tuple[Run, Repeats], other: tuple[Run, Repeats]
     return replace(row, a=before, b=after, effect=effect)
 
 
-def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) -> Effect:
+def _measured(a: Sequence[Measurement], b: Sequence[Measurement], noise: _Noise) -> Effect:
     """Return the effect of what varies from process to process.
 
     Numbers in doubt make nothing certain, and those of one process a run raise no suspicion either.
     """
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
     if _of_host(a, b):
-        return _host_memory(median(ones), median(others), floor, a[0])
-    effect = differ(ones, others, floor=floor, better=a[0].better, unit=a[0].unit)
+        return _host_memory(median(ones), median(others), noise.floor, a[0])
+    effect = differ(ones, others, floor=noise.floor, better=a[0].better, unit=a[0].unit, spread=noise.spread)
     if math.isnan(effect.estimate):
         return effect
     doubts = sorted(_DOUBTED & {flag for m in (*a, *b) for flag in m.flags})
@@ -308,7 +338,7 @@ def _measured(a: Sequence[Measurement], b: Sequence[Measurement], floor: float) 
     if doubts:
         return replace(effect, verdict="undecided", reason=f"{_ALONE}; flagged {', '.join(doubts)}")
     beyond = "beyond" if effect.verdict == "suspected" else "not beyond"
-    return replace(effect, reason=f"{_ALONE}; {beyond} the noise floor of ±{100 * floor:.3g} %")
+    return replace(effect, reason=f"{_ALONE}; {beyond} the noise floor of ±{100 * noise.floor:.3g} %")
 
 
 def _in_doubt(effect: Effect, doubts: Sequence[str]) -> Effect:

@@ -28,7 +28,7 @@ from bench.records.store import Run, latest
 from bench.stats.comparisons import matched
 from bench.stats.effects import Effect
 from bench.stats.intervals import Interval
-from bench.stats.samples import finite, median
+from bench.stats.samples import finite, median, process_spread
 from bench.stats.verdicts import corrected, differ, show_p
 
 _EAGER = ("eager", "fp32")
@@ -219,10 +219,14 @@ class EngineRow:
         records = [_with_preparation(record, every) for record in latest(every).values()]
         evaluated = [r for r in records if r.job.task == "evaluate" and r.status == "ok"]
         groups: defaultdict[str, list[Record]] = defaultdict(list)
+        series: defaultdict[str, list[Record]] = defaultdict(list)
         for record in records:
             if record.job.task == "infer" and isinstance(record.job.settings, Timed):
                 groups[_network_key(record)].append(record)
-        rows = [row for group in groups.values() for row in _of_network(run, group, evaluated)]
+                series[record.job.series()].append(record)
+        times = map(_latencies, series.values())
+        spread = process_spread([[math.log(time) for time in own if time > 0] for own in times])
+        rows = [row for group in groups.values() for row in _of_network(run, group, evaluated, spread)]
         tested = corrected([row.speedup for row in rows], "suspected")
         return [replace(row, speedup=effect) for row, effect in zip(rows, tested, strict=True)]
 
@@ -278,7 +282,9 @@ def _network_key(record: Record) -> str:
     return json.dumps([*own, job.settings.given.get("threads")])
 
 
-def _of_network(run: Run, records: Sequence[Record], evaluated: Sequence[Record]) -> Iterator[EngineRow]:
+def _of_network(
+    run: Run, records: Sequence[Record], evaluated: Sequence[Record], spread: float
+) -> Iterator[EngineRow]:
     ways: defaultdict[_Way, list[Record]] = defaultdict(list)
     for record in records:
         settings = record.job.settings
@@ -295,7 +301,7 @@ def _of_network(run: Run, records: Sequence[Record], evaluated: Sequence[Record]
         speedup = (
             Effect.none("eager itself")
             if way == eager
-            else differ(_latencies(ways[way]), before, better="higher", unit="1/s")
+            else differ(_latencies(ways[way]), before, better="higher", unit="1/s", spread=spread)
         )
         yield replace(row, speedup=speedup)
 

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
 from bench.analysis.choosing import pareto_front
 from bench.analysis.expected_cost import JITTER, CostModel, Entrants, Posterior
+from bench.stats.samples import process_spread
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.intp]
@@ -64,7 +65,6 @@ class _Estimates:
 
 
 _PRIOR_SPREAD, _PRIOR_DF, _OWN_DF = 0.05, 4.0, 4.0
-_QUARTILE = 0.75  # of the differences of two processes, by which they are told to spread
 _CLIP = 8.0  # standard deviations: what is further off says no more of how a network varies
 _SLOW = math.log(1.5)  # by which a process may be slow as a whole
 
@@ -84,7 +84,7 @@ def _estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> _E
     """
     n = np.array([len(own) for own in samples])
     df = int((n[n > 0] - 1).sum())
-    pooled = (_PRIOR_DF * _PRIOR_SPREAD**2 + df * _spread(samples) ** 2) / (_PRIOR_DF + df)
+    pooled = (_PRIOR_DF * _PRIOR_SPREAD**2 + df * process_spread(samples) ** 2) / (_PRIOR_DF + df)
     furthest = _CLIP * math.sqrt(pooled)
     value, sd, half = (np.full(len(samples), math.nan) for _ in range(3))
     for i, own in enumerate(samples):
@@ -98,26 +98,6 @@ def _estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> _E
     low, high = value - half, value + half
     least = low - (0.0 if exact else _SLOW) * (n < LEAST)
     return _Estimates(value, sd, low, high, least, n, 0.0 if exact else math.sqrt(pooled))
-
-
-def _spread(samples: Sequence[Sequence[float]]) -> float:
-    """Return the standard deviation of one process, by a quartile of the differences of two of the same network.
-
-    All pairs of a network's n processes weigh as much as n - 1 do; 0 where none has two. Like the estimator Q_n of
-    Rousseeuw and Croux, Alternatives to the median absolute deviation, JASA 88, 1993, of many groups.
-    """
-    several = [np.asarray(own) for own in samples if len(own) > 1]
-    if not several:
-        return 0.0
-    pairs = [np.abs(np.subtract.outer(own, own)[np.triu_indices(len(own), 1)]) for own in several]
-    differences = np.concatenate(pairs)
-    weights = np.concatenate(
-        [np.full(len(own), 2 / len(both)) for own, both in zip(pairs, several, strict=True)]
-    )
-    order = np.argsort(differences, kind="stable")
-    below = np.cumsum(weights[order])
-    quartile = differences[order[np.searchsorted(below, _QUARTILE * below[-1])]]
-    return float(quartile / (math.sqrt(2) * ndtri((1 + _QUARTILE) / 2)))
 
 
 # --- the race ---

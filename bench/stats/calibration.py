@@ -23,7 +23,7 @@ from bench.io import ToJson
 from bench.stats._correlation import effective_size, neighbour_correlation
 from bench.stats.effects import Effect
 from bench.stats.intervals import Interval, Proportion
-from bench.stats.samples import finite, median, robust_sd
+from bench.stats.samples import finite, median, process_spread, robust_sd
 from bench.stats.verdicts import CHANGED, corrected, differ
 
 _MOST = 200  # splits: more of them say hardly more
@@ -77,16 +77,22 @@ class Calibration(ToJson):
         both_ways = [way for rows in dealt for one, other in rows for way in ((one, other), (other, one))]
         in_order = [_dealt(times, (range(at, at + size), range(at + size, at + 2 * size)))
                     for at in range(0, 2 * size * apart, 2 * size)]  # fmt: skip
-        alone = [[differ(*row) for row in rows] for rows in dealt]
+        spread = process_spread([[math.log(time) for time in row if time > 0] for row in times])
+        alone = [[differ(*row, spread=spread) for row in rows] for rows in dealt]
         return cls(
             size=size,
             held=Proportion.over([_held(*way) for way in both_ways], apart * len(times)),
             held_expected=_held_expected(size, size),
             predicted=Proportion.over([p for way in both_ways for p in _predicted(*way)], apart * len(times)),
             alarms=Proportion.over([_alarm(effects) for effects in alone], apart),
-            alarms_in_order=Proportion.over([_alarm([differ(*row) for row in rows]) for rows in in_order]),
+            alarms_in_order=Proportion.over(
+                [_alarm([differ(*row, spread=spread) for row in rows]) for rows in in_order]
+            ),
             slowed=tuple(
-                _Slowed(slowdown, Proportion.over(list(_slower(dealt, alone, slowdown)), apart * len(times)))
+                _Slowed(
+                    slowdown,
+                    Proportion.over(list(_slower(dealt, alone, slowdown, spread)), apart * len(times)),
+                )
                 for slowdown in slowdowns
             ),
         )
@@ -152,12 +158,12 @@ def _alarm(effects: Sequence[Effect]) -> bool:
 
 
 def _slower(
-    dealt: Sequence[Sequence[_Split]], alone: Sequence[Sequence[Effect]], slowdown: float
+    dealt: Sequence[Sequence[_Split]], alone: Sequence[Sequence[Effect]], slowdown: float, spread: float
 ) -> Iterator[bool]:
     """Yield of each split and row whether it is called slower when it alone takes so much longer in the second set."""
     for rows, effects in zip(dealt, alone, strict=True):
         for at, (one, other) in enumerate(rows):
-            longer = differ(one, [time * (1 + slowdown) for time in other])
+            longer = differ(one, [time * (1 + slowdown) for time in other], spread=spread)
             changed = corrected([*effects[:at], longer, *effects[at + 1 :]], "suspected")
             yield changed[at].verdict == "slower"
 

@@ -333,7 +333,7 @@ def _summary(diff: Diff) -> Iterator[str]:
     if shift := diff.shift:
         way = "longer" if shift.factor > 1 else "shorter"
         yield (
-            f"Times moved together: {shift.moved} of {shift.of} are {way} in {plain(diff.b)}, "
+            f"Times moved together: those of {shift.moved} of {shift.of} jobs are {way} in {plain(diff.b)}, "
             f"{_change(shift.factor)} times in the median. That is the machine, or what all networks share, such as "
             "torch; bench compare interleaves the networks, which takes it out."
         )

@@ -50,7 +50,7 @@ class _Estimates:
         sd: its standard deviation.
         low: of the interval of `CONFIDENCE`.
         high: the same.
-        least: below which it does not lie; of fewer than `LEAST` processes lower than `low`, as each may be a slow one.
+        least: by which it is dismissed; of fewer than `LEAST` processes lower than `low`, as each may be a slow one.
         processes: how many there were.
         spread: the standard deviation of one process, of all networks together.
     """
@@ -66,7 +66,7 @@ class _Estimates:
 
 _PRIOR_SPREAD, _PRIOR_DF, _OWN_DF = 0.05, 4.0, 4.0
 _CLIP = 8.0  # standard deviations: what is further off says no more of how a network varies
-_SLOW = math.log(1.5)  # by which a process may be slow as a whole
+_SLOW = math.log(1.5)  # by which one of few processes may be slow and dismiss nothing; what is slower is odd
 
 
 def _estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> _Estimates:

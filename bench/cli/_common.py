@@ -59,14 +59,12 @@ TaskOption = Annotated[
         "--task",
         "-t",
         autocompletion=tasks,
-        help="Only these tasks: cost, infer, train_step, accuracy; with commas.",
+        help="Only these tasks of the experiment, such as cost,infer.",
     ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="Override a setting, such as device=cpu or epochs=3."
-    ),
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Override a setting, such as device=cpu."),
 ]
 WhereOption = Annotated[
     list[str] | None,
@@ -108,8 +106,8 @@ NamesArgument = Annotated[
     typer.Argument(
         metavar="all | NAME",
         autocompletion=networks_or_experiments,
-        help="Architectures: names, globs, torchvision:NAME, timm:NAME, hf:NAME, file.py:NAME, net.pt2, net.pt. "
-        "None or `all`: the classics, LeNet-5 to ResNet-152.",
+        help="Networks: names, globs, torchvision:NAME, timm:NAME, hf:NAME, file.py:NAME, net.pt2, net.pt; or one "
+        "experiment, such as smoke. None or `all`: those of the experiment, by default the classics.",
     ),
 ]
 

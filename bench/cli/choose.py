@@ -47,8 +47,8 @@ def choose(
         typer.Argument(
             metavar="NETWORK",
             autocompletion=networks,
-            help="Names or globs, such as timm:resnet50; where none is named all that are known, in a race "
-            "torchvision:*.",
+            help="Names or globs, such as timm:resnet50; where none is named with --on all that are known, in a race "
+            "torchvision:* or those of --accuracy RUN.",
         ),
     ] = None,
     on: Annotated[

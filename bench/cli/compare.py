@@ -61,7 +61,7 @@ def compare(
         typer.Option(
             min=0,
             max=1,
-            help="A ratio so near to one is the same; stored with the run. By default 0.02, or the noise here.",
+            help="A ratio so near to one is the same. By default what the run has stored, 0.02 or the noise here.",
         ),
     ] = None,
     layers: Annotated[

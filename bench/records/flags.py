@@ -29,7 +29,7 @@ FLAGS: dict[str, str] = {
     "launch_bound": "launching took as long as the GPU's work: the host, not the network, sets the pace",
     "beside_stream": "the network gives work to streams of its own that its call does not wait for: the time of a call "
     "among others is without it",
-    "on_threads": "the network calls its layers on several threads at the same time: whose time passes is open",
+    "on_threads": "the network calls its layers on several threads at once: which of them a time is of is open",
     "idle_between": "the device had nothing to do for more than a tenth of the pass that measured energy: without the "
     "pauses, an image takes less",
     "launch_blocking": "CUDA_LAUNCH_BLOCKING made the host wait for each kernel: unset it to time the network",

@@ -33,7 +33,7 @@ VERDICT_WORDS: Mapping[str, str] = {
     "not reproduced": "of a published accuracy: certainly another one; what was tried to explain it stands beside it",
     "not comparable": "of a published accuracy: the images are of a part of its classes, or there are none",
     "nothing published": "no accuracy of these weights on such images is known here",
-    "worth it": "of an engine: faster for certain, and at most 1 % of accuracy lost",
+    "worth it": "of an engine: faster for certain, and at most one point of accuracy lost",
     "not worth it": "of an engine: not faster for certain, or more accuracy lost",
     "open": "of an engine: not decided, or the accuracy was not tested",
 }

@@ -220,7 +220,7 @@ def _remarks(raced: Raced, known: Known) -> list[str]:
     if raced.standing is not None:
         cost = raced.standing.costs[0]
         between = (
-            f"from one process to the next they differ by {percent(cost.spread)}, over all networks"
+            f"from one process to the next they are taken to differ by {percent(cost.spread)}"
             if (cost.processes > 1).any()
             else f"none was measured twice, so that {percent(cost.spread)} is assumed from one process to the next"
         )
@@ -231,8 +231,8 @@ def _remarks(raced: Raced, known: Known) -> list[str]:
         if raced.disturbed:
             times = "1 time was" if raced.disturbed == 1 else f"{raced.disturbed:,} times were"
             said.append(
-                f"{times} disturbed by other work on this machine, too long rather than too short: left out of what "
-                f"was timed {LEAST} times without."
+                f"{times} disturbed by other work on this machine, and too long if anything: they count where a network "
+                f"has fewer than {LEAST} others."
             )
     if raced.standing is not None and raced.standing.enough and raced.never:
         posterior = raced.standing.posteriors[0]

@@ -231,8 +231,8 @@ def _remarks(raced: Raced, known: Known) -> list[str]:
         if raced.disturbed:
             times = "1 time was" if raced.disturbed == 1 else f"{raced.disturbed:,} times were"
             said.append(
-                f"{times} disturbed by other work on this machine, and too long if anything: they count where a network "
-                f"has fewer than {LEAST} others."
+                f"{times} disturbed by other work on this machine, and too long if anything: they count where a "
+                f"network has fewer than {LEAST} others."
             )
     if raced.standing is not None and raced.standing.enough and raced.never:
         posterior = raced.standing.posteriors[0]

@@ -284,6 +284,8 @@ def test_what_was_counted_once_is_not_counted_again(tmp_path: Path) -> None:
     _, beside = raced(tmp_path, TWENTY, name="beside")
     assert beside.counted == []
     assert beside.timed
+    costs = {r.job.arch for r in read_run(tmp_path / "beside").records if r.job.task == "cost"}
+    assert costs == {*first.counted, *again.counted}  # its tables have what was counted, too
 
 
 def test_a_budget_of_counts_has_what_is_timed_counted_first(tmp_path: Path) -> None:

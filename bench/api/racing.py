@@ -382,7 +382,7 @@ class _Course:
     def _stored(
         self, jobs: Sequence[Planned], store: Store, beside: Iterable[Record] | None = None
     ) -> list[Record]:
-        """Return what there is of jobs from before: in the run, or of those beside it, whose records stay theirs."""
+        """Return what there is of jobs from before: in the run, or `beside` it, which the run has then, too."""
         jobs = [one for one in jobs if one.status is None]
         if not jobs:
             return []
@@ -391,11 +391,14 @@ class _Course:
         here = reusable(records, [place.environment for place in places], jobs)
         series = {one.job.series(): one for one in jobs}
         found = [record for record in here.values() if record.job.series() in series]
-        if beside is None:
-            self.plan += [replace(series[record.job.series()], job=record.job) for record in found]
-            self.summary.reused += len(found)
-            self.summary.records += found
-            self.observer.reused(found)
+        if beside is not None:
+            found = [record.changed(card=series[record.job.series()].card) for record in found]
+            for record in found:
+                store.append(record)
+        self.plan += [replace(series[record.job.series()], job=record.job) for record in found]
+        self.summary.reused += len(found)
+        self.summary.records += found
+        self.observer.reused(found)
         return found
 
     def _measure(self, entrant: int, store: Store) -> bool:

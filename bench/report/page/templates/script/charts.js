@@ -7,7 +7,8 @@ const together = (row, ...keys) => {
 };
 const compares = (row, x, y) => x in row.values && y in row.values && together(row, x, y);
 const compared = (x, y) => x in QUANTITIES && y in QUANTITIES && DATA.rows.filter(row => compares(row, x, y)).length > 1;
-const accuracyOf = DATA.front?.[1] ?? ["published_top1", "accuracy"].find(key => compared("macs", key)) ?? "accuracy";
+const COSTS = ["macs", "latency", "throughput", "peak_memory"];
+const accuracyOf = DATA.front?.[1] ?? ["published_top1", "accuracy"].find(key => COSTS.some(cost => compared(cost, key))) ?? "accuracy";
 const PRESETS = [ // title, x, y, logarithmic x, logarithmic y
   ...(DATA.front ? [["The answer", ...DATA.front, true, false]] : []),
   [`${accuracyOf === "accuracy" ? "Accuracy" : "Published accuracy"} against MACs`, "macs", accuracyOf, true, false],

@@ -93,6 +93,7 @@ _SCALES = {
 _USUAL = np.array([usual for usual, _ in _SCALES.values()])
 _FAR = np.array([far for _, far in _SCALES.values()])
 JITTER = 1e-8
+_FAR_OFF, _BOUNDED = 2.0, 3  # standard deviations, and how often it is looked again
 _ODD = 4.0  # standard deviations above what is expected of a network by all others
 
 
@@ -117,17 +118,23 @@ class CostModel:
         self._network = np.equal.outer(np.array(names), np.array(names))
         self._families = families
         self._scales, self._fitted = _USUAL.copy(), 0
+        self._rough = np.zeros(len(self._unknown))  # what is added to the variance of costs that are far off
 
-    def posterior(self, measured: _Ints, costs: _Floats) -> Posterior:
+    def posterior(self, measured: _Ints, costs: _Floats, few: _Mask | None = None) -> Posterior:
         """Return what is expected of the costs of all E entrants, once some are known.
 
         Args:
             measured: [M] which entrants these are, at least one.
             costs: [M] the logarithms of their costs.
+            few: [M] which of them are of so few processes that one which was slow as a whole is the cost. What others
+                make of these bounds how far they draw what is expected; none where it is not given.
         """
-        centre = float(costs.mean())
+        centre = float(np.median(costs))
+        few = np.zeros(len(measured), dtype=bool) if few is None else few
+        self._bound(measured, costs - centre, few)
         if len(measured) >= 1.2 * self._fitted:
             self._fit(measured, costs - centre)
+            self._bound(measured, costs - centre, few)
         scale, every = self._exp(), np.arange(len(self._unknown))
         root = cholesky(self._noisy(measured), lower=True)
         across = solve_triangular(root, self._kernel(measured, every), lower=True)
@@ -135,8 +142,8 @@ class CostModel:
         own = self._diagonal() - (across**2).sum(0) + scale["noise"] + self._unknown * scale["unknown"]
         inverse = cho_solve((root, True), np.eye(len(measured)))
         weights = inverse @ (costs - centre)
-        precision = np.diag(inverse)  # of what is left out alone
-        far = np.flatnonzero(weights / np.sqrt(precision) > _ODD)
+        alone = weights / np.diag(inverse)  # by how much each is missed where it alone is left out
+        far = np.flatnonzero(alone > _ODD * np.sqrt(1 / np.diag(inverse) - self._rough[measured]))
         errors, deviations = self._left_out(measured, inverse, weights)
         df, wider = _tail(deviations)
         bound = wider * float(stdtrit(df, 0.975))
@@ -146,7 +153,7 @@ class CostModel:
             df=df,
             error=float(np.exp(np.median(np.abs(errors)))) if len(errors) else math.nan,
             coverage=float(np.mean(np.abs(deviations) <= bound)) if len(errors) else math.nan,
-            odd={int(measured[i]): float(costs[i] - weights[i] / precision[i]) for i in far},
+            odd={int(measured[i]): float(costs[i] - alone[i]) for i in far},
         )
 
     def covariance(self, measured: _Ints, some: _Ints) -> tuple[_Floats, _Floats]:
@@ -183,13 +190,28 @@ class CostModel:
     def _noisy(self, rows: _Ints) -> _Floats:
         scale = self._exp()
         return self._kernel(rows, rows) + np.diag(
-            scale["noise"] + self._unknown[rows] * scale["unknown"] + JITTER
+            scale["noise"] + self._unknown[rows] * scale["unknown"] + self._rough[rows] + JITTER
         )
+
+    def _bound(self, measured: _Ints, costs: _Floats, few: _Mask) -> None:
+        """Add so much to the variance of costs of few processes that none is further off than `_FAR_OFF` deviations.
+
+        That is by what all others make of each, as in Huber's estimator; those of more processes are taken as they are.
+        """
+        self._rough[:] = 0.0
+        if not few.any():
+            return
+        for _ in range(_BOUNDED):
+            inverse = np.linalg.inv(self._noisy(measured))
+            alone, rough = (inverse @ costs) / np.diag(inverse), self._rough[measured]
+            variance = 1 / np.diag(inverse) - rough
+            self._rough[measured] = np.where(few, np.maximum(0.0, (alone / _FAR_OFF) ** 2 - variance), 0.0)
 
     def _fit(self, measured: _Ints, costs: _Floats) -> None:
         """Take the most likely scales, by what was measured and by how far they are from the usual ones."""
         at = np.ix_(measured, measured)
         apart, eye = self._apart[at], np.eye(len(measured))
+        rough = np.diag(self._rough[measured] + JITTER)
 
         def loss(scales: _Floats) -> tuple[float, _Floats]:
             s = dict(zip(_SCALES, np.exp(scales), strict=True))
@@ -198,7 +220,7 @@ class CostModel:
             parts = [s["linear"] * self._linear[at], smooth, alike, s["family"] * self._family[at]]
             parts += [s["network"] * self._network[at], s["noise"] * eye]
             parts.append(np.diag(s["unknown"] * self._unknown[measured]))
-            root = cholesky(sum(parts) + JITTER * eye, lower=True)
+            root = cholesky(sum(parts) + rough, lower=True)
             inverse = cho_solve((root, True), eye)
             weights = inverse @ costs
             away = (scales - _USUAL) / _FAR

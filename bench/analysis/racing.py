@@ -218,7 +218,8 @@ class Race:
         measured = np.all([cost.processes > 0 for cost in costs], axis=0) & ~failed
         at = np.flatnonzero(measured)
         posteriors = tuple(
-            raced.model.posterior(at, cost.value[at]) for raced, cost in zip(self.costs, costs, strict=True)
+            raced.model.posterior(at, cost.value[at], cost.processes[at] < (1 if raced.exact else LEAST))
+            for raced, cost in zip(self.costs, costs, strict=True)
         )
         waiting = ~measured & ~failed
         verdicts = [_holds(raced, cost) for raced, cost in zip(self.costs, costs, strict=True)]
@@ -257,9 +258,9 @@ class Race:
         """Return which entrants to measure next, in one more process each; none where all is decided.
 
         First what was dismissed for a cost that is far above what is expected, as its process may have been slow. Then
-        what the budget needs: more processes of what seems to hold it and is more accurate than what does, as
-        then the less accurate need not be measured; what was not measured and may hold it; and what was and is not
-        certain. After it the same of the front.
+        what the budget needs: more processes of what seems to hold it and is more accurate than what does, as then the
+        less accurate need not be measured; what was not measured and may hold it; and what was and is not certain.
+        After it the same of the front, whose members are measured twice before others are held against them.
 
         Args:
             standing: how far it has come.
@@ -277,9 +278,9 @@ class Race:
             return self._most_promising(budget, count)
         if undecided:
             return undecided[:count]
-        if not standing.front_found:
-            return self._most_telling(standing, standing.front_chances, count)
-        return self._undecided_front(standing)[:count]
+        if standing.front_found:
+            return self._undecided_front(standing)[:count]
+        return self._front_once(standing)[:count] or self._most_telling(standing, count)
 
     def budget_decided(self, standing: Standing) -> bool:
         """Return whether the budget needs no further process."""
@@ -322,6 +323,11 @@ class Race:
         some = standing.measured & (standing.holds == "open") & (accuracy > least)
         return self._again(some, -accuracy)
 
+    def _front_once(self, standing: Standing) -> list[int]:
+        """Return members of the front that were measured once, the quick first; none where too little is known."""
+        once = [int(i) for i in np.flatnonzero(standing.front) if self.costs[0].tries(int(i)) < _TWICE]
+        return sorted(once, key=lambda i: self._seconds[i]) if standing.enough else []
+
     def _undecided_front(self, standing: Standing) -> list[int]:
         """Return members of the front that are not certain, and what is not told apart from them, the quick first."""
         some, cost = standing.possible & ~standing.certain, standing.costs[0]
@@ -337,11 +343,12 @@ class Race:
         left = [int(i) for i in np.flatnonzero(some) if tries[i] < MOST]
         return sorted(left, key=lambda i: (tries[i], order[i], i))
 
-    def _most_telling(self, standing: Standing, chances: _Floats, count: int) -> list[int]:
+    def _most_telling(self, standing: Standing, count: int) -> list[int]:
         """Return those whose measurement takes the most of the chances away: their own, and those of what is like them.
 
         One after the other, each as if those before it had been measured.
         """
+        chances = standing.front_chances
         some = np.argsort(-chances, kind="stable")[:_LOOKED_AT]
         some = some[chances[some] > 0]
         left = chances[some].copy()
@@ -360,7 +367,7 @@ class Race:
         return [int(some[i]) for i in chosen]
 
 
-_LOOKED_AT = 400
+_LOOKED_AT, _TWICE = 400, 2
 _OTHERS = 2.0  # what the chances of others count beside one's own
 
 

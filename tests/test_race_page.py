@@ -143,7 +143,7 @@ def test_networks_of_a_race_are_those_of_the_table(tmp_path: Path) -> None:
 def test_a_report_of_a_race_opens_with_its_answer_alone() -> None:
     run = make_run(records(NETS))
     raced = replace(run, info={**run.info, "race": {**race(NETS), "answer": ["Take resnet18."]}})
-    assert (content_of(raced).race_answers, content_of(raced).answers) == (["Take resnet18."], ())
+    assert (content_of(raced).leading, content_of(raced).answers) == (["Take resnet18."], ())
     assert content_of(run).answers
     assert content_of(raced, run).answers
 

@@ -39,7 +39,8 @@ class Content:
 
     title: str
     summary: Summary
-    race_answers: Sequence[str]  # what the races came to, in sentences
+    first: Sequence[str]  # sections that all runs were made for
+    leading: Sequence[str]  # what the races and comparisons came to, in sentences
     answers: Sequence[Answer]
     comparison: View
     table: View  # the same with all that the page has room for
@@ -84,9 +85,7 @@ class Content:
     @property
     def sections(self) -> list[tuple[str, str]]:
         """Return (id, name) of the sections that have something to show."""
-        studies = {"studies": ("Studies", self.studies)}
         sections = {
-            **(studies if self.of_studies else {}),
             "races": ("Race", self.data["races"]),
             "front": (
                 "Front" if self.front_speed else "One against another",
@@ -98,7 +97,7 @@ class Content:
             "layers": ("Layers", self.data["layers"]),
             "trainings": ("Trainings", self.trainings.rows),
             "evaluations": ("Evaluations", self.evaluations.titled),
-            **studies,
+            "studies": ("Studies", self.studies),
             "verdicts": ("Verdicts", self.verdicts.rows),
             "engines": ("Engines", self.engines.rows),
             "claims": ("Claims", self.findings.rows),
@@ -108,6 +107,7 @@ class Content:
             "rejected": ("Lines set aside", self.summary.rejected),
             "environment": ("Method", True),
         }
+        sections = {**{key: sections[key] for key in self.first}, **sections}
         return [(key, name) for key, (name, filled) in sections.items() if filled]
 
 
@@ -124,14 +124,22 @@ def gather(
     ratios = [ratio for ratios in compared for ratio in ratios]
     engines = [EngineRow.in_run(run) for run in runs]
     native = native_rows(table, runs)
-    # A race weighs the accuracies that it was given: what is ranked without them says less, or something else.
-    raced = bool(runs) and all(has_race_answer(run.info.get("race")) for run in runs)
-    answered = () if raced else answers(*charted)
+    # A race weighs the accuracies that it was given, and a comparison times in turn: what is ranked without says less.
+    led = bool(runs) and all(
+        has_race_answer(run.info.get("race")) or rows for run, rows in zip(runs, compared, strict=True)
+    )
+    answered = () if led else answers(*charted)
+    standings = [standing for rows in compared for standing in Ratio.standings(rows)]
     studies = studies_of(runs)
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
         summary=summarise(runs, frame),
-        race_answers=race_answers(frame),
+        first=[
+            section
+            for section, of in (("studies", studies), ("verdicts", compared), ("engines", engines))
+            if runs and len(of) == len(runs) and all(of)
+        ],
+        leading=[*race_answers(frame), *(f"{plain(one.sentence, 1000)}." for one in standings)],
         answers=answered,
         comparison=comparison_view(table),
         table=page_view(table, runs, native),

@@ -25,7 +25,7 @@ def _opening(content: Content) -> Iterator[str]:
     yield f"{markdown(content.summary.progress.sentence)}.\n"
     yield from map(study_markdown, content.studies)
     if not content.of_studies:  # these open with their verdicts
-        yield from (f"- {markdown(sentence)}" for sentence in content.race_answers)
+        yield from (f"- {markdown(sentence)}" for sentence in content.leading)
         yield from answers_markdown(content.answers)
     if content.front_figure is not None and content.front_figure.files:
         yield from _figure(content.front_figure)

@@ -40,14 +40,14 @@ function extent(values, log, room = 0.06) {
   const pad = (high - low) * room || Math.abs(high) * 0.1 || 1;
   return [g(low - pad), g(high + pad)];
 }
-// Values with the ends of their intervals, which widen a domain up to its own size on either side: what is hardly known
-// must not press all others together.
+// Values with the ends of their intervals, which widen a domain up to one and a half times its size on either side: what
+// is hardly known must not press all others together.
 function reached(values, ends, log) {
   const [f, g] = log ? [v => (v > 0 ? Math.log10(v) : -Infinity), v => 10 ** v] : [v => v, v => v];
   const known = values.map(f).filter(Number.isFinite);
   if (!known.length) return values;
   const low = known.reduce((a, b) => Math.min(a, b)), high = known.reduce((a, b) => Math.max(a, b));
-  const room = high - low || (log ? 0.5 : Math.abs(high) / 2 || 1);
+  const room = 1.5 * (high - low) || (log ? 0.5 : Math.abs(high) / 2 || 1);
   return [...values, ...ends.filter(v => v !== null).map(v => g(Math.max(low - room, Math.min(high + room, f(v)))))];
 }
 // Whether a domain is so near to another or so far from it that nothing is to be seen there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send
@@ -25,7 +26,10 @@ class _InlineExecutor:
         on_event: Send,
     ) -> Ended:
         """Run the call in this process."""
-        load_target(target)(on_event, *args)
+        with warnings.catch_warnings():
+            # What torch announces to libraries that script functions where they are imported is not the job's.
+            warnings.filterwarnings("ignore", ".*torch\\.jit", FutureWarning)
+            load_target(target)(on_event, *args)
         return Ended()
 
     def cancel(self) -> None:

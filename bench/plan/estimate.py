@@ -52,6 +52,30 @@ class Past(NamedTuple):
     work: Work = UNKNOWN
 
 
+@dataclass(slots=True)
+class _Taken:
+    """What jobs were expected to take, and took: by the second, and not by the job.
+
+    Jobs of a moment say how fast a machine begins, and little of how fast it computes.
+    """
+
+    expected_s: float = 0.0
+    took_s: float = 0.0
+
+    def add(self, expected_s: float, took_s: float) -> None:
+        """Take what one job took."""
+        self.expected_s += expected_s
+        self.took_s += took_s
+
+    @property
+    def ratio(self) -> float:
+        """By how much longer they took than was expected, which counts as if it had been right for a while."""
+        return (self.took_s + _BELIEVED_S) / (self.expected_s + _BELIEVED_S)
+
+
+_BELIEVED_S = 10.0
+
+
 def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxyType({})) -> _Estimate:
     """Return a function that gives the seconds of a planned job.
 
@@ -74,7 +98,8 @@ def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxy
 
     by_likeness: dict[_Likeness, list[float]] = defaultdict(list)
     trainings: dict[_Likeness, list[tuple[float, float | None]]] = defaultdict(list)
-    ratios: dict[str, list[float]] = defaultdict(list)
+    alike: dict[_Likeness, _Taken] = defaultdict(_Taken)
+    paces: dict[str, _Taken] = defaultdict(_Taken)
     for job, card, seconds, work in history:
         if job.task not in TASKS:  # of another version
             continue
@@ -85,14 +110,10 @@ def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxy
             if _is_trained(job):
                 trainings[likeness].append((an_epoch, work.macs))
             else:
-                by_likeness[likeness].append(seconds / by_rule(job, card, work))
+                alike[likeness].add(by_rule(job, card, work), seconds)
         if (there := of_reference(job)) is not None:
-            ratios[job.task].append(an_epoch / there)
+            paces[job.task].add(there * job.settings.length, seconds)
     here = {likeness: median(seconds) for likeness, seconds in by_likeness.items()}
-    paces = {task: median(of_task) for task, of_task in ratios.items()}
-
-    def first(likenesses: Iterable[_Likeness]) -> float | None:
-        return next((here[likeness] for likeness in likenesses if likeness in here), None)
 
     known: dict[tuple[object, ...], float | None] = {}
 
@@ -122,14 +143,14 @@ def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxy
         job = planned.job
         if planned.status is not None:
             return 0.0
-        an_epoch, there = first(_same(job)), of_reference(job)
+        an_epoch, there = next((here[same] for same in _same(job) if same in here), None), of_reference(job)
         if an_epoch is None and there is not None:
-            an_epoch = there * paces.get(job.task, 1.0)
+            an_epoch = there * paces[job.task].ratio
         if an_epoch is None and _is_trained(job):
             an_epoch = of_others(planned)
         if an_epoch is not None:
             return an_epoch * job.settings.length
-        ratio = first(_alike(job)) or 1.0
+        ratio = next((alike[one].ratio for one in _alike(job) if one in alike), 1.0)
         return min(by_rule(job, planned.card, planned.work) * ratio, planned.timeout_s)
 
     return estimate

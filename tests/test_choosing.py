@@ -85,6 +85,45 @@ def test_an_interval_on_both_sides_of_the_limit_is_open() -> None:
     assert "large at 224 px" in said[1]
 
 
+def test_a_time_of_one_process_decides_far_from_the_limit_alone() -> None:
+    """Such a process may be slow as a whole, by half; an interval of its samples says nothing of the next one."""
+    rows = ROWS.assign(latency=[0.0133, 0.0134, 0.0299, 0.0301], latency_flags="noisy;one_process")
+    choice = choose(rows, [TWENTY], images=50_000)
+    assert choice.candidates["holds"].tolist() == ["yes", "open", "open", "no"]
+    reason = "its latency is of one process, which decides nothing within 1.5 times the budget"
+    assert choice.dismissal(1) == reason
+    said = _sentences(choice, Candidates(rows, "top-1", 50_000, ()))
+    assert said[1].endswith(f"may be better: of each, {reason}.")
+    inside = rows.assign(latency_low=0.9995 * rows["latency"], latency_high=1.0005 * rows["latency"])
+    assert choose(inside, [TWENTY], images=50_000).candidates["holds"].tolist() == [
+        "yes",
+        "open",
+        "open",
+        "no",
+    ]
+    several = choose(rows.assign(latency_flags="noisy"), [TWENTY], images=50_000)
+    assert several.candidates["holds"].tolist() == ["yes", "yes", "no", "no"]
+    rates = rows.assign(throughput=[151.0, 149.0, 67.0, 66.0], throughput_flags="one_process")
+    held = choose(rates, [Budget("throughput", 100.0)], images=50_000).candidates["holds"]
+    assert held.tolist() == ["yes", "open", "open", "no"]
+    [near, *_] = (none := choose(rows.iloc[1:], [TWENTY], images=50_000)).open["network"]
+    assert (none.best, near) == (None, "good")
+    assert _sentences(none, Candidates(rows, "top-1", 50_000, ()))[1] == f"That is open: {reason}."
+
+
+def test_a_run_of_one_process_is_chosen_from_as_such() -> None:
+    known = Accuracies.measured(evaluated(("lenet5", 0.8), ("mlp", 0.7)))
+    numbered = [
+        replace(r.job, settings={**r.job.settings.given, "replicate": 0})
+        for r in times(("mlp", 0.019)).records
+    ]
+    one = times(("lenet5", 0.019))
+    run = replace(one, records=(*one.records, *(one.records[0].changed(job=job) for job in numbered)))
+    table = Candidates.measured(run, known, []).table
+    assert choose(table, [TWENTY], images=400).candidates["holds"].tolist() == ["open", "open"]
+    assert choose(table, [Budget("latency", 0.03)], images=400).candidates["holds"].tolist() == ["yes", "yes"]
+
+
 def test_where_nothing_holds_the_nearest_is_named() -> None:
     choice = choose(ROWS, [Budget("latency", 0.001)], images=50_000)
     assert choice.best is None

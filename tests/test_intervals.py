@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from series import Tail, correlated, disturbed, disturbed_median, median_interval, times
+from scipy.optimize import brentq
+from series import Tail, correlated, disturbed, disturbed_median, median_interval, scattered, times
 
 from bench.stats._correlation import effective_size
 from bench.stats.calibration import Levels
@@ -158,20 +159,20 @@ def test_the_effective_size_at_its_ends() -> None:
 
 def test_a_percentile_that_n_cannot_carry_is_refused() -> None:
     samples = np.random.default_rng(2).permutation(100).astype(float).tolist()
-    found = {share: percentile(samples, share) for share in (0.5, 0.9, 0.99)}
+    found = {share: percentile([samples], share) for share in (0.5, 0.9, 0.99)}
     assert found[0.5].interval is not None
     assert found[0.9].interval is not None
     assert found[0.99].interval is None
     assert found[0.99].needed >= 368
-    assert percentile([], 0.5).interval is None
-    assert percentile([1.0] * 5, 0.5).needed == 6
+    assert percentile([[]], 0.5).interval is None
+    assert percentile([[1.0] * 5], 0.5).needed == 6
 
 
 @pytest.mark.parametrize(("share", "n"), [(0.5, 50), (0.9, 60), (0.9, 400), (0.99, 800)])
 def test_a_percentile_lies_in_its_interval(share: float, n: int) -> None:
     series = np.random.default_rng(n).lognormal(0, 1, (600, n))
     truth = math.exp(stats.norm.ppf(share))
-    some = [i for s in series.tolist() if (i := percentile(s, share).interval)]
+    some = [i for s in series.tolist() if (i := percentile([s], share).interval)]
     assert len(some) > 500
     assert np.mean([i.low <= truth <= i.high for i in some]) >= 0.94
 
@@ -179,8 +180,61 @@ def test_a_percentile_lies_in_its_interval(share: float, n: int) -> None:
 @pytest.mark.parametrize("rho", [0.5, 0.8])
 def test_a_percentile_of_correlated_samples_lies_there_too(rho: float) -> None:
     series = correlated(np.random.default_rng(9), (400, 600), rho, "log-normal").tolist()
-    some = [i for s in series if (i := percentile(s, 0.9).interval)]
+    some = [i for s in series if (i := percentile([s], 0.9).interval)]
     assert np.mean([i.low <= math.exp(stats.norm.ppf(0.9)) <= i.high for i in some]) >= 0.93
+
+
+def test_a_percentile_over_processes_is_the_median_of_theirs() -> None:
+    series = np.random.default_rng(3).lognormal(0, 0.1, (5, 150)).tolist()
+    for share in (0.5, 0.9, 0.99):
+        own = [float(stats.mstats.mquantiles(samples, share, 1 / 3, 1 / 3)[0]) for samples in series]
+        expected, found = Interval.over_processes(own), percentile(series, share).interval
+        assert found is not None
+        assert (found.estimate, found.low, found.high) == pytest.approx(
+            (expected.estimate, expected.low, expected.high)
+        )
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.5, 2), (0.9, 10), (0.99, 100)])
+def test_a_percentile_over_processes_needs_samples_of_each(share: float, least: int) -> None:
+    enough, few = [1.0 + i for i in range(least)], [1.0 + i for i in range(least - 1)]
+    assert percentile([enough, enough], share).interval is not None
+    found = percentile([enough * 9, few, enough * 9], share)
+    assert (found.interval, found.needed) == (None, least)
+    assert percentile([enough, [math.nan], enough], share).interval is not None  # a process without samples
+    alone = percentile([[math.nan], enough], share)  # whose interval is of its samples
+    assert (alone.interval, alone.needed > least) == (None, True)
+    assert percentile([], share).interval is None
+
+
+def test_a_percentile_that_a_clock_cannot_tell_has_no_interval() -> None:
+    found = percentile([[0.0] * 9 + [1.0], [0.0] * 9 + [1.0]], 0.5).interval
+    assert found is not None
+    assert (found.estimate, math.isnan(found.low), math.isnan(found.high)) == (0.0, True, True)
+
+
+@pytest.mark.parametrize(("between", "within"), [(0.01, 0.03), (0.03, 0.03)])
+@pytest.mark.parametrize("longer", [1.0, 4 / 3, 7.0])
+def test_the_percentile_of_processes_is_held_where_some_are_slow_as_a_whole(
+    between: float, within: float, longer: float
+) -> None:
+    """One in twenty is; samples hang together by 0.5. The median of all is found where so many are below it."""
+    rng, slow, several = np.random.default_rng(12), 0.05 * (longer > 1), math.log(longer)
+
+    def surplus(at: float) -> float:
+        below, beyond = stats.norm.cdf(at / between), stats.norm.cdf((at - several) / between)
+        return float((1 - slow) * below + slow * beyond - 0.5)
+
+    middle = brentq(surplus, -between, between)
+    for share, samples in ((0.5, 20), (0.9, 10), (0.9, 50), (0.99, 100)):
+        truth, held = math.exp(middle + within * stats.norm.ppf(share)), []
+        for processes in (3, 5, 8):
+            own = scattered(rng, (150, processes, 1), between)
+            own += several * (rng.random(own.shape) < slow)
+            runs = np.exp(own + within * correlated(rng, (150, processes, samples), 0.5)).tolist()
+            found = [percentile(run, share).interval for run in runs]
+            held += [one is not None and one.low <= truth <= one.high for one in found]
+        assert np.mean(held) >= 0.91
 
 
 @pytest.mark.parametrize(

@@ -119,15 +119,24 @@ def test_what_is_told_of_one_process_is_told_of_the_number_but_for_its_own_noise
     assert flags_in([with_energy(timed("net", 0, 1.0), 1.0)], "energy") == [""]  # nor is it a time
 
 
-def test_percentiles_are_over_the_samples_of_all_processes_and_refused_where_they_are_few() -> None:
+def test_percentiles_are_the_median_over_processes_of_theirs_and_refused_where_samples_are_few() -> None:
     rng = np.random.default_rng(0)
-    drawn = rng.permutation(np.arange(1.0, 801.0)).reshape(4, 200)
-    records = [timed("net", i, *samples) for i, samples in enumerate(drawn.tolist())]
+    drawn = [
+        1 + i / 100 + rng.permutation(np.arange(99)) / 1000 for i in (0, 1, 2, 3, 900)
+    ]  # of each p90 is its 90th
+    records = [timed("net", i, *samples.tolist()) for i, samples in enumerate(drawn)]
     [row] = compare_table(to_frame([Run("r", Path("r"), tuple(records))])).to_dict("records")
     for name, share in (("p50", 0.5), ("p90", 0.9)):
-        assert row[f"latency_{name}"] == pytest.approx(1 + share * 799)
-        assert row[f"latency_{name}_low"] < row[f"latency_{name}"] < row[f"latency_{name}_high"]
+        place = (99 + 1 / 3) * share + 1 / 3 - 1  # without bias of the median, from 0
+        assert row[f"latency_{name}"] == pytest.approx(1.02 + place / 1000)
+        assert row[f"latency_{name}_low"] == pytest.approx(1 + place / 1000)
+        assert row[f"latency_{name}_high"] == pytest.approx(
+            10 + place / 1000
+        )  # one process is slow as a whole
         assert math.isnan(row[f"latency_{name}_needed"])
+    assert row["latency_p50"] == pytest.approx(row["latency"])
+    assert math.isnan(row["latency_p99"])
+    assert row["latency_p99_needed"] == 100
     [few] = compare_table(to_frame([Run("r", Path("r"), tuple(records[:1]))])).to_dict("records")
     assert math.isnan(few["latency_p99"])
     assert few["latency_p99_needed"] >= 368  # log 0.025 / log 0.99 independent ones

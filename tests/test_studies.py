@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from conftest import make_job, make_record, seconds
@@ -43,6 +44,11 @@ def judge(
 def errors(arch: str, *values: float) -> list[Record]:
     """Return trainings that ended with these training errors."""
     return [trained(arch, s, 0.9, told("train_error", v)) for s, v in enumerate(values)]
+
+
+def in_family(record: Record, family: str) -> Record:
+    """Return the record of a network of a family."""
+    return record.changed(card=replace(record.card, family=family))
 
 
 AB = {"quantity": "train_error", "of": {"arch": "a"}, "against": {"arch": "b"}}
@@ -288,6 +294,56 @@ class TestOtherEvidence:
         [test] = judge(records, {"quantity": "top1", "trend": "receptive_field"}).tests
         assert (test.verdict, test.n_of, test.n_against, test.unit) == (verdict, 7, 0, "rho")
         assert test.effect == pytest.approx(sign)
+
+    def test_a_family_is_one_point_of_a_trend(self) -> None:
+        """Within each family accuracy falls, and between their means it rises; a pattern or a file is no family."""
+        rising = [
+            in_family(
+                trained(f"n{i}{k}", 0, 0.5 + 0.05 * i - 0.02 * k, count("macs", 10 * i + k)), f"family{i}"
+            )
+            for i in range(6)
+            for k in range(3)
+        ]
+        asked = {"quantity": "top1", "trend": "macs"}
+        [test] = judge(rising, asked).tests
+        assert (test.verdict, test.n_of, test.effect) == ("supported", 6, pytest.approx(1.0))
+        assert (
+            "rho over 6 families; of 18 networks those of one family count once, by their means" in test.note
+        )
+        [few] = judge(rising[3:], asked).tests
+        assert (few.verdict, few.n_of) == ("undecided", 5)
+        assert "5 families cannot decide a trend: at least 6" in few.note
+        own = [trained(f"my.py:Net({i})", 0, 0.2 + 0.01 * i, count("macs", i)) for i in range(2)]
+        alone = [in_family(r, "pattern") for r in rising[:6]]
+        [test] = judge([*alone, *own], asked).tests
+        assert test.n_of == 8
+        assert "8 networks" in test.note
+        assert "famil" not in test.note
+
+    def test_networks_of_a_single_family_are_points_of_its_trend(self) -> None:
+        records = [
+            in_family(trained(f"n{i}", 0, 0.5 + 0.05 * i, count("macs", i)), "resnet") for i in range(7)
+        ]
+        [test] = judge(records, {"quantity": "top1", "trend": "macs"}).tests
+        assert (test.verdict, test.n_of) == ("supported", 7)
+        assert "rho over 7 networks; all of one family" in test.note
+
+    @pytest.mark.parametrize("families", [6, 12])
+    def test_what_families_have_of_their_own_is_no_trend(self, families: int) -> None:
+        """Of both quantities 80 % of the variance are between families of four to six, and they have nothing in common."""
+        rng, trials = np.random.default_rng(families), 150
+        names = [(f"n{i}{k}", f"family{i}") for i in range(families) for k in range(4 + i % 3)]
+        of = np.array([int(family.removeprefix("family")) for _, family in names])
+        p = []
+        for _ in range(trials):
+            own = rng.normal(size=(2, families))[:, of] * math.sqrt(0.8)
+            x, y = own + rng.normal(size=(2, len(names))) * math.sqrt(0.2)
+            records = [
+                in_family(trained(name, 0, b, count("macs", a)), family)
+                for (name, family), a, b in zip(names, x.tolist(), y.tolist(), strict=True)
+            ]
+            p.append(judge(records, {"quantity": "top1", "trend": "macs"}).tests[0].p)
+        assert np.mean(np.array(p) <= 0.05) <= 0.08
 
     def test_a_trend_may_take_its_scale_from_another_record(self) -> None:
         records = [trained(f"n{i}", 0, 0.5 + 0.05 * i) for i in range(7)]

@@ -57,14 +57,12 @@ _COUNTED = {e.column: e for _, _, quantity in summarised("shape") for e in _of_q
 def _percentiles(quantity: Quantity) -> Iterator[Entry]:
     """Yield the columns of the percentiles of a time."""
     for name, share in SHARES.items():
-        key, about = (
-            f"{quantity.name}_{name}",
-            f"{100 * share:g}th percentile of the samples of all processes",
-        )
-        yield Entry(key, "float64", quantity.unit, f"{about}; missing where they cannot carry it")
+        key = f"{quantity.name}_{name}"
+        about = f"median over processes of the {100 * share:g}th percentile of each one's samples"
+        yield Entry(key, "float64", quantity.unit, f"{about}; missing where these cannot carry it")
         for end in ("low", "high"):
             yield Entry(f"{key}_{end}", "float64", quantity.unit, f"{_ENDS[end]} of `{key}`")
-        yield Entry(f"{key}_needed", "Int64", "1", f"how many such samples could carry `{key}`")
+        yield Entry(f"{key}_needed", "Int64", "1", f"how many samples of each process could carry `{key}`")
 
 
 def _measured() -> Iterator[Entry]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bench.analysis.flags import flags_of
 from bench.errors import BenchError
 from bench.units import Better, quantity_in, show, significant
 
@@ -23,6 +24,8 @@ COSTS: dict[str, tuple[str, Better]] = {
     "energy": ("J", "lower"),
     "file_size": ("B", "lower"),
 }
+
+SLOW = 1.5  # times as long as others a process may take as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Choice:
     Attributes:
         candidates: all networks, with `accuracy`, `accuracy_low`, `accuracy_high`, their costs, `excess` (of the budget
             that they miss most; at most one where they hold all), `holds` (`yes`, `open` where the interval of a cost
-            lies on both sides of a limit, `no`), and `on_front`.
+            lies on both sides of a limit, or a time of one process near it, `no`), and `on_front`.
         budgets: what was to be held.
         cost: the quantity that the front is of.
         best: the most accurate that holds all; None where none does.
@@ -133,7 +136,7 @@ class Choice:
         if self.best is not None and row.name == self.best.name:
             return ""
         if row["holds"] == "open":
-            return "the interval of its cost lies on both sides of the budget"
+            return why_open(row, self.budgets)
         if row["holds"] == "no" and not math.isfinite(row["excess"]):
             return "a cost that the budget is of is not known"
         if row["holds"] == "no":
@@ -154,7 +157,7 @@ def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int | No
 
     Args:
         candidates: a row a network: `network`, `accuracy` (a share), the costs, and for those that were measured in
-            several processes their interval in ``COST_low`` and ``COST_high``.
+            several processes their interval in ``COST_low`` and ``COST_high``; in ``COST_flags`` whether it was one.
         budgets: each of a column of the candidates.
         images: how many the accuracies are of; None where they have intervals of their own, in `accuracy_low` and
             `accuracy_high`.
@@ -220,16 +223,35 @@ def _least(table: pd.DataFrame) -> pd.Series:
 def held(
     table: pd.DataFrame, budgets: Sequence[Budget]
 ) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64]]:
-    """Return of each network whether it holds all budgets, and by what factor it misses the one that it misses most."""
+    """Return of each network whether it holds all budgets, and by what factor it misses the one that it misses most.
+
+    A time of one process, flagged `one_process`, says nothing of the next one, also where it has an interval of its
+    samples: it decides where it is off the limit by more than `SLOW`.
+    """
     verdicts, excess = np.zeros(len(table), dtype=int), np.zeros(len(table))
     for budget in budgets:
         values = table[budget.quantity]
         ends = [table[c].fillna(values) if c in table else values for c in _ends(budget.quantity)]
         ratios = np.array([budget.excess(end).fillna(math.inf).to_numpy() for end in ends])
-        within, beyond = (ratios <= 1).all(axis=0), (ratios > 1).all(axis=0)
+        slack = np.where(_of_one_process(table, budget.quantity), SLOW, 1.0)
+        within, beyond = (ratios * slack <= 1).all(axis=0), (ratios / slack > 1).all(axis=0)
         verdicts = np.maximum(verdicts, np.select([within, beyond], [0, 2], 1))
         excess = np.maximum(excess, budget.excess(values).fillna(math.inf).to_numpy())
     return np.array(["yes", "open", "no"])[verdicts], excess
+
+
+def _of_one_process(table: pd.DataFrame, quantity: str) -> list[bool]:
+    """Return of each network whether a cost is a time of one process; what is published has no processes."""
+    return ["one_process" in flags_of(row, quantity) for row in table.to_dict("records")]
+
+
+def why_open(row: pd.Series, budgets: Sequence[Budget]) -> str:
+    """Return why it is not known whether a network holds all budgets."""
+    one = row.to_frame().T.infer_objects()
+    alone = [b for b in budgets if _of_one_process(one, b.quantity)[0] and held(one, [b])[0][0] == "open"]
+    if alone:
+        return f"its {alone[0].quantity} is of one process, which decides nothing within {SLOW:g} times the budget"
+    return "the interval of its cost lies on both sides of the budget"
 
 
 def _ends(quantity: str) -> tuple[str, str]:

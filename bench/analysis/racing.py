@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
-from bench.analysis.choosing import pareto_front
+from bench.analysis.choosing import SLOW, pareto_front
 from bench.analysis.expected_cost import JITTER, CostModel, Entrants, Posterior
 from bench.stats.samples import process_spread
 
@@ -66,7 +66,7 @@ class _Estimates:
 
 _PRIOR_SPREAD, _PRIOR_DF, _OWN_DF = 0.05, 4.0, 4.0
 _CLIP = 8.0  # standard deviations: what is further off says no more of how a network varies
-_SLOW = math.log(1.5)  # by which one of few processes may be slow and dismiss nothing; what is slower is odd
+_SLOW = math.log(SLOW)  # by which one of few processes may be slow and dismiss nothing; what is slower is odd
 
 
 def _estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> _Estimates:

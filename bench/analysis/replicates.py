@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -93,15 +92,16 @@ def _with(frame: pd.DataFrame, index: pd.Index[Any], columns: dict[str, list[Any
 def percentile_table(latencies: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Return one row a network and way of running it with the columns of `PERCENTILES`.
 
-    Samples stand process by process, so that what a process has in common counts as correlation. Where they cannot
-    carry a percentile it is NaN, and `latency_p99_needed` says how many of such samples could. `latencies` are the
-    rows of the frame that are a latency at batch 1, one a process.
+    Each is the median over processes of a process's own percentile, with its interval over processes; of one process
+    alone it is that of its samples (see `bench.stats.intervals.percentile`). Where samples cannot carry it, it
+    is NaN, and `latency_p99_needed` says how many of each process could. `latencies` are the rows of the frame that
+    are a latency at batch 1, one a process.
     """
     table = []
     for key, rows in latencies.groupby(list(keys), sort=False, dropna=False):
         by_process = rows.sort_values("replicate", kind="stable").drop_duplicates("replicate", keep="last")
         row = list(key)
-        samples = list(chain.from_iterable(by_process["samples"]))
+        samples = by_process["samples"].tolist()
         for one in (percentile(samples, share) for share in SHARES.values()):
             interval = one.interval
             ends = (interval.estimate, interval.low, interval.high) if interval else (math.nan,) * 3

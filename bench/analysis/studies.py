@@ -2,8 +2,9 @@
 
 A test is decided by the effect that suits its quantity (`bench.stats.comparisons`): counts are exact; accuracies,
 errors and gradient norms are means over trainings, by Welch's t, of logarithms for a ratio; times of processes, and
-what may never be reached, go by ranks; a trend over networks by Spearman's rho; the gain of an ensemble by the test
-images. The p of each is that the effect lies at the margin, corrected for the number of tests of the study (Holm).
+what may never be reached, go by ranks; a trend over networks by Spearman's rho, of families where there are some; the
+gain of an ensemble by the test images. The p of each is that the effect lies at the margin, corrected for the number of
+tests of the study (Holm).
 
     supported   all of the interval lies beyond the margin on the expected side, and the corrected p is at most 0.05
     refuted     all of it lies on the other side of the margin, likewise
@@ -31,6 +32,7 @@ from bench.analysis._series import differing_keys, read_trainings, series_of, se
 from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.ensembles import Ensemble
 from bench.io import ToJson
+from bench.plan.card import ArchCard
 from bench.plan.job import Job
 from bench.plan.study import Selector, Study, StudyTest, matches
 from bench.plan.task import tasks
@@ -45,6 +47,7 @@ from bench.units import DASH, Better, show
 
 Decision = Literal["supported", "refuted", "undecided"]
 
+_NO_FAMILY = (ArchCard(name="").family, "pattern", "")  # of networks in files, and of layers in a row
 _SHARES = ("top1", "top5", "val_top1", "train_error", "ensemble_gain")  # whose differences are told in points
 
 
@@ -68,7 +71,7 @@ class TestVerdict(ToJson):
     # two-sided, that the effect lies at the margin, corrected for the study's tests (Holm); NaN where
     # untested
     p: float
-    n_of: int  # numbers on this side (trainings, processes; networks of a trend)
+    n_of: int  # numbers on this side (trainings, processes; networks or families of a trend)
     n_against: int  # on the other side; 0 of a trend
     note: str  # how it was tested, why it is undecided, what is missing or diverged
     margin: float = 0.0  # least difference, or ratio less one, that counts; of `same` the band
@@ -463,7 +466,10 @@ def _differing(jobs: Sequence[Job]) -> str:
 
 
 def _trend(run: Run, test: StudyTest, quantity: _StudyQuantity) -> _Evidence:
-    """Return the rank correlation of two quantities over networks, with the mean over the trainings of each."""
+    """Return the rank correlation of two quantities over networks, with the mean over the trainings of each.
+
+    Where networks are of several families, each of these is one point: the means of its networks, see `_by_family`.
+    """
     side = _side(run, test.of, quantity)
     scale = _study_quantity(str(test.trend))
     networks: defaultdict[str, list[int]] = defaultdict(list)
@@ -472,16 +478,46 @@ def _trend(run: Run, test: StudyTest, quantity: _StudyQuantity) -> _Evidence:
     firsts = [side.records[places[0]] for places in networks.values()]
     values = [mean_with_misses([side.values[i] for i in places]) for places in networks.values()]
     points = zip([_of_network(run, record, scale) for record in firsts], values, strict=True)
-    known = [(x, y) for x, y in points if x is not None and not math.isnan(y)]
+    known = [
+        (record, x, y)
+        for record, (x, y) in zip(firsts, points, strict=True)
+        if x is not None and not math.isnan(y)
+    ]
+    single, what, joined = _by_family(known)
     if len({record.job.arch for record in firsts}) < len(firsts):
         effect = Effect.none(f"one network has several points: {side.problem}")
     elif side.problem and not side.records:
         effect = Effect.none(side.problem)
     else:
-        effect = correlation([x for x, _ in known], [y for _, y in known])
+        effect = correlation([x for x, _ in single], [y for _, y in single], what)
     lost = len(firsts) - len(known)
-    notes = (*side.notes, *([f"{lost} networks without {test.trend}"] if lost else []))
-    return _Evidence(effect, "rho", len(known), notes=notes, sides=(side.jobs,))
+    notes = (*side.notes, *joined, *([f"{lost} networks without {test.trend}"] if lost else []))
+    return _Evidence(effect, "rho", len(single), notes=notes, sides=(side.jobs,))
+
+
+def _by_family(
+    known: Sequence[tuple[Record, float, float]],
+) -> tuple[list[tuple[float, float]], str, list[str]]:
+    """Return the points that count of networks with two quantities, what one is, and a note where a family has several.
+
+    Networks of one family have more in common than the two quantities of a trend. Counted one by one, four to six a
+    family that has 80 % of the variance, a trend was found in 25 to 35 % of studies where there was none. So each
+    family counts once. Layer patterns and networks without a family count alone; so do those of a single family, since
+    what all have in common moves no rank: a trend is then of that family.
+    """
+    families: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for record, x, y in known:
+        family = record.card.family
+        families[("", record.job.arch) if family in _NO_FAMILY else (family, "")].append((x, y))
+    if len(families) == len(known):
+        return [(x, y) for _, x, y in known], "networks", []
+    if len(families) == 1:
+        return [(x, y) for _, x, y in known], "networks", ["all of one family"]
+    means = [
+        (mean_with_misses([x for x, _ in own]), mean_with_misses([y for _, y in own]))
+        for own in families.values()
+    ]
+    return means, "families", [f"of {len(known)} networks those of one family count once, by their means"]
 
 
 def _of_network(run: Run, record: Record, scale: _StudyQuantity) -> float | None:

@@ -16,7 +16,7 @@ study:
       claims: [plain.deeper]        # ids of claims that this test bears on, with the others that name them
     - says: accuracy grows with the receptive field
       quantity: top1
-      trend: receptive_field        # rank correlation over networks instead of `against`
+      trend: receptive_field        # rank correlation over networks instead of `against`; a family counts once
       expect: higher
 
 The verdict of the study is that of all tests of its hypothesis together. Whether a test decides a claim or only

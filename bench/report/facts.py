@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from bench.analysis.choosing import COSTS, Choice
+from bench.analysis.choosing import COSTS, Choice, why_open
 from bench.errors import unknown_name
 from bench.facts import SETS
 from bench.facts.candidates import Candidates, called
@@ -86,21 +86,24 @@ def _columns(choice: Choice) -> list[str]:
     return ["network", "accuracy", "input_size", *COSTS, *ends, "holds", "on_front"]
 
 
-_ON_BOTH_SIDES = "the interval of its cost lies on both sides of the budget"
-
-
 def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     """Return the answer: what to take, what is not told apart from it, what may be better, what more would buy."""
     every, budget = len(choice.candidates), " and ".join(b.text for b in choice.budgets)
     if choice.best is None:
         certain = f" for certain, and {len(choice.open):,} may have" if len(choice.open) else ""
-        return [f"None of {every:,} has {budget}{certain}. {nearest_sentence(choice, candidates)}"]
+        near = choice.nearest
+        why = (
+            []
+            if near is None or near["holds"] != "open"
+            else [f"That is open: {why_open(near, choice.budgets)}."]
+        )
+        return [f"None of {every:,} has {budget}{certain}. {nearest_sentence(choice, candidates)}", *why]
     held = int((choice.candidates["holds"] == "yes").sum())
     of = f"the {held:,} of {every:,} that have {budget}" if choice.budgets else f"{every:,}"
     return [
         f"Take {described(choice.best, choice, candidates)}: the most accurate of {of}.",
         *rivals_sentences(choice, candidates),
-        *may_be_better(choice, candidates, lambda _: _ON_BOTH_SIDES),
+        *may_be_better(choice, candidates, lambda row: why_open(row, choice.budgets)),
         *dearer_sentences(choice, candidates),
     ]
 

@@ -119,17 +119,17 @@ def matched(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> Effect:
     return Effect((only_a - only_b) / count, centre - half, centre + half, p, count, how)
 
 
-def correlation(x: Values, y: Values) -> Effect:
-    """Return Spearman's rho of two quantities of networks; its p of no correlation is exact for up to 8 networks.
+def correlation(x: Values, y: Values, of: str = "networks") -> Effect:
+    """Return Spearman's rho of two quantities of independent networks; its p of none is exact for up to 8 of them.
 
-    The interval is Fisher's with the variance of Bonett and Wright. A perfect correlation, which would have none, is
-    given that of the next lower one.
+    `of` is what counts as one, in the plural. The interval is Fisher's with the variance of Bonett and Wright. A
+    perfect correlation, which would have none, is given that of the next lower one.
     """
     a, b = (_centred_ranks(np.asarray(v, dtype=np.float64)) for v in (x, y))
     n = len(a)
     if n < 6 or not a.any() or not b.any():
         why = "cannot decide a trend: at least 6" if n < 6 else "do not differ in it"
-        return Effect.none(f"{n} networks {why}", n=n)
+        return Effect.none(f"{n} {of} {why}", n=n)
     scale = math.sqrt(float(a @ a) * float(b @ b))
     rho = float(a @ b) / scale
     highest = 1 - 12 / (n * (n * n - 1))
@@ -146,7 +146,7 @@ def correlation(x: Values, y: Values) -> Effect:
         steep = abs(rho) * math.sqrt((n - 2) / max(1 - rho**2, 1e-300))
         return 2 * float(stdtr(n - 2, -steep))
 
-    ends, how = (math.tanh(z - half), math.tanh(z + half)), f"Spearman's rho over {n} networks"
+    ends, how = (math.tanh(z - half), math.tanh(z + half)), f"Spearman's rho over {n} {of}"
     return tested(rho, ends, p_at, n=n, reason=how, p_floor=2 / math.factorial(n))
 
 

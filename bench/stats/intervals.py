@@ -5,7 +5,7 @@
     interpolated_interval  of one distribution's median, with less excess of confidence than whole ranks have
     prediction_interval  of the median of the next process
     within_interval      of the median within one process, whose samples are correlated; says nothing of the next one
-    percentile           order statistics; refused where the samples cannot carry it
+    percentile           over processes: of the median of their percentiles; refused where samples cannot carry it
     median_ranks         of independent samples, whatever their distribution; `summarise` does many at once
     proportion           of so many of so many: exact binomial, also of trials that hang together
     wilson_interval      of a share of many independent trials; nearer to its level on average than the exact one
@@ -157,13 +157,13 @@ def _interpolated_interval(samples: Sequence[float], confidence: float = 0.95) -
 
 @dataclass(frozen=True, slots=True)
 class _Percentile:
-    """A percentile with its interval, or None where it is refused, and how many such samples it needs at least."""
+    """A percentile with its interval, or None where it is refused, and how many samples a process it needs at least."""
 
     interval: Interval | None
     needed: int
 
 
-def percentile(samples: Sequence[float], share: float, confidence: float = 0.95) -> _Percentile:
+def _percentile_within(samples: Sequence[float], share: float, confidence: float = 0.95) -> _Percentile:
     """Return the quantile below which a share of the samples lies, 0.99 of p99, with its order-statistic interval.
 
     Exact for independent samples. Correlated ones count for their effective size, which is of their middle: far out
@@ -181,6 +181,40 @@ def percentile(samples: Sequence[float], share: float, confidence: float = 0.95)
     low, high = math.floor(ranks[0] / worth * n), math.ceil((ranks[1] + 1) / worth * n) - 1
     estimate = float(np.quantile(ordered, share))
     return _Percentile(Interval(estimate, ordered[low], ordered[high], n, "order statistics"), needed)
+
+
+def percentile(processes: Sequence[Sequence[float]], share: float, confidence: float = 0.95) -> _Percentile:
+    """Return the median over processes of the quantile of each, 0.99 of p99, with its interval over processes.
+
+    The process is the unit, as of the median: the tail of all samples as one series is that of the slow processes, and
+    would be told mostly where none was drawn. Each process's quantile is estimated without a bias of the median, for
+    any distribution, since all would have that bias. It takes one sample beyond it: 10 of each process for p90, 100 for
+    p99, 2 for p50. Of one process alone it is of order statistics, and says nothing of the next one.
+
+    Simulated with AR(1) samples at 0.5 of normal, log-normal and t3 distributions, the interval holds the median over
+    all processes in 91 to 98 % of cases from these counts on, also where one process in twenty is slow as a whole; at
+    0.8 in 83 to 96 % at these counts, of p90 with 100 samples of each in 92 to 97 %.
+
+    Args:
+        processes: samples of each in the order taken; NaN and infinities are left out, and processes without samples.
+        share: of the samples that lies below, between 0 and 1.
+        confidence: with which the interval holds it.
+
+    Returns:
+        The interval without ends where a clock too coarse tells a process no time above zero.
+
+    Source: Hyndman and Fan, Sample quantiles in statistical packages, The American Statistician 50, 1996 (the eighth).
+    """
+    series = [values for samples in processes if (values := finite(samples))]
+    if len(series) < 2:
+        return _percentile_within(series[0] if series else (), share, confidence)
+    needed = math.ceil(round(1 / min(share, 1 - share), 6))
+    if min(map(len, series)) < needed:
+        return _Percentile(None, needed)
+    own = [float(np.quantile(values, share, method="median_unbiased")) for values in series]
+    if min(own) <= 0:
+        return _Percentile(Interval(median(own), *NONE, len(own), "none", "a time is not above zero"), needed)
+    return _Percentile(Interval.over_processes(own, confidence), needed)
 
 
 # --- order statistics that hold a quantile of independent samples, whatever their distribution ---

@@ -57,7 +57,7 @@ def _more() -> Iterator[Column]:
     """Yield columns that are in no table: percentiles, and what stands beside another quantity in files."""
     titled = {q.name: quantity_column(t, q) for t in tasks().values() for q in t.quantities if q.title}
     for name in SHARES:
-        title = f"Latency, {name[1:]}th percentile"
+        title = f"Latency, {name[1:]}th percentile of a process"
         yield replace(titled["latency"], key=f"latency_{name}", title=title)
     yield _PUBLISHED
     for task in tasks().values():

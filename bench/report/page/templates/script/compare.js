@@ -31,7 +31,7 @@ function compareTable(host) {
   const cell = (key, row, i) => {
     const [text, good] = i ? ratioText(key, row, rows[0]) : ["", ""];
     const ends = endsOf(row, key);
-    const refused = row.refused[key] ? `needs ${row.refused[key]} samples` : "";
+    const refused = row.refused[key] ? `needs ${row.refused[key]} samples a process` : "";
     const notes = [ends, refused, row.doubts[key] ?? ""].filter(Boolean).map(note => make("small", {}, note));
     return make("td", { class: "number" }, told(row, key), ...notes, make("small", { class: good }, text));
   };

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from make_records import NETS, Net, by_name, counted, job, record, records, speed
@@ -38,10 +39,14 @@ def listed(nets: Sequence[Net] = NETS) -> Iterator[Record]:
 
 
 def ceiling(
-    peak: float = 6e13, bandwidth: float = 2.6e12, precision: str = "fp32", flags: Sequence[str] = ()
+    peak: float = 6e13,
+    bandwidth: float = 2.6e12,
+    precision: str = "fp32",
+    flags: Sequence[str] = (),
+    **own: int,
 ) -> Record:
-    """Return the record of a machine's ceilings."""
-    settings = {"device": "cuda", "threads": 8, "precision": precision}
+    """Return the record of a machine's ceilings, in the process that a setting of its own names."""
+    settings = {"device": "cuda", "threads": 8, "precision": precision, **own}
     asked = Job(task="ceiling", arch="ceiling", input_size=1, settings=settings)
     rates = (("matmul_rate", "MAC/s", peak), ("copy_bandwidth", "B/s", bandwidth))
     seen = [
@@ -86,10 +91,16 @@ LAYERS = (  # name, class, parent, whether it calls no other module, MACs, bytes
 )
 
 
-def layer_records(net: Net, processes: int = 3, slower: float = 1.0, **settings: Any) -> Iterator[Record]:
+def layer_records(
+    net: Net,
+    processes: int = 3,
+    slower: float = 1.0,
+    slow: Mapping[int, float] = MappingProxyType({}),
+    **settings: Any,
+) -> Iterator[Record]:
     """Yield records of the task `layers`, one a process, a hundredth apart; the head takes so many times as long.
 
-    The whole takes a tenth longer than its layers.
+    The whole takes a tenth longer than its layers. Processes that are slow as a whole take longer for all they do.
     """
     depths: list[int] = []
     for _, _, parent, *_ in LAYERS:
@@ -99,13 +110,14 @@ def layer_records(net: Net, processes: int = 3, slower: float = 1.0, **settings:
         for depth, (name, kind, parent, leaf, macs, moved, operators, _) in zip(depths, LAYERS, strict=True)
     ]
     for process in range(processes):
-        own = [s * (1 + process / 100) * (slower if name == "head" else 1) for name, *_, s in LAYERS]
+        level = slow.get(process, 1.0)
+        own = [s * level * (1 + process / 100) * (slower if name == "head" else 1) for name, *_, s in LAYERS]
         whole = 1.1 * sum(s for s, row in zip(own, rows, strict=True) if row[4] or row[10])
         detail = {
             "training": False,
-            "stamp_s": 5e-7,
-            "between_s": 1e-6,
-            "operator_s": 2e-6,
+            "stamp_s": 5e-7 * level,
+            "between_s": 1e-6 * level,
+            "operator_s": 2e-6 * level,
             "columns": [],
             "rows": rows,
             "forward_s": [[s] * 9 for s in own],

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import Any
 
 import pytest
 from conftest import make_catalog
 from fake_clock import FakeClock
 
+from bench.execution._rounds import rows_of
 from bench.execution._worker import _measure
 from bench.plan.config import Experiment
-from bench.plan.expand import expand
+from bench.plan.expand import expand, in_rounds
+from bench.plan.job import Job
 from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.timing import ceilings
@@ -81,7 +84,7 @@ def test_a_ceiling_job_measures_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(ceilings._COPY_BYTES, "cpu", 1 << 20)
     monkeypatch.setattr(ceilings, "_LONGEST_S", math.inf)  # also where others have the cores
     experiment = Experiment.parse({"blocks": [{"task": "ceiling", "timing": TIMING.model_dump()}]})
-    (planned,) = expand(experiment, make_catalog())
+    planned, *_ = expand(experiment, make_catalog())
     hooks = Hooks(stage=lambda _: None, progress=lambda *_: None, environment=lambda _: None)
     found = {m.name: m for m in _measure(planned.job, hooks)}
     assert set(found) == {"matmul_rate", "copy_bandwidth"}
@@ -94,19 +97,50 @@ def plan(block: dict[str, Any], **catalog: Any) -> list[Any]:
     return [p.job for p in expand(Experiment.parse({"blocks": [block]}), make_catalog("a", **catalog))]
 
 
-def test_it_is_planned_once_for_each_precision_and_needs_no_network() -> None:
+def test_it_is_planned_in_three_processes_for_each_precision_and_needs_no_network() -> None:
     jobs = plan({"task": "ceiling", "grid": {"precision": ["fp32", "bf16", "fp32"]}})
-    assert [(j.task, j.arch, j.settings.precision) for j in jobs] == [
-        ("ceiling", "ceiling", "fp32"),
-        ("ceiling", "ceiling", "bf16"),
+    assert [(j.task, j.arch, j.settings.precision, j.settings.replicate) for j in jobs] == [
+        ("ceiling", "ceiling", precision, process) for precision in ("fp32", "bf16") for process in range(3)
     ]
     assert {(j.settings.device, j.settings.threads) for j in jobs} == {("cpu", 2)}
-    assert jobs[0].label() == "ceiling"
-    assert jobs[1].label() == "ceiling bf16"
+    assert jobs[0].label() == "ceiling process 1"
+    assert jobs[3].label() == "ceiling process 1 bf16"
+    assert len({j.id for j in jobs}) == 6
+    assert len({j.series() for j in jobs}) == 2
+
+
+def test_a_block_may_name_the_processes() -> None:
+    assert [j.settings.replicate for j in plan({"task": "ceiling", "replicate": 0})] == [0]
+    assert [j.settings.replicate for j in plan({"task": "ceiling", "grid": {"replicate": [3, 1]}})] == [3, 1]
+
+
+def test_a_stored_job_of_one_process_has_no_number() -> None:
+    settings = {"device": "cpu", "precision": "fp32", "threads": 2}
+    job = Job(task="ceiling", arch="ceiling", input_size=1, settings=settings)  # type: ignore[arg-type]
+    assert job.settings.content == settings
+    assert job.with_settings(replicate=0).with_settings(replicate=None).id == job.id
+    assert job.label() == "ceiling"
+
+
+def test_each_round_of_times_begins_with_a_process_of_it_and_none_is_added() -> None:
+    blocks = [
+        {"task": "ceiling"},
+        {"task": "cost", "grid": {"arch": ["a"]}},
+        {
+            "task": "infer",
+            "processes": {"least": 4, "most": 4},
+            "grid": {"arch": ["a"], "batch_size": [1, 2]},
+        },
+    ]
+    planned = in_rounds(expand(Experiment.parse({"blocks": blocks}), make_catalog("a")))
+    order = [(p.job.task, p.job.settings.given.get("replicate")) for p in planned]
+    rounds = [[("ceiling", n)] * (n < 3) + [("infer", n)] * 2 for n in range(4)]
+    assert order == [("cost", None), *chain(*rounds)]
+    assert {row.planned.job.task for row in rows_of(planned, {})} == {"infer"}
 
 
 def test_other_networks_leave_it_alone(tmp_path: Any) -> None:
     file = tmp_path / "e.yaml"
     file.write_text("blocks:\n  - {task: ceiling}\n  - {task: cost, grid: {arch: [b]}}\n")
     jobs = [p.job for p in expand(Experiment.load(str(file)).narrowed(archs=["a"]), make_catalog("a"))]
-    assert [(j.task, j.arch) for j in jobs] == [("ceiling", "ceiling"), ("cost", "a")]
+    assert [(j.task, j.arch) for j in jobs] == [*[("ceiling", "ceiling")] * 3, ("cost", "a")]

@@ -6,19 +6,22 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import figure_records
+import numpy as np
 import pytest
 from figure_records import LAYERS, ceiling, layer_records
 from make_records import NETS, make_run
 
 from bench.analysis.frame import to_frame
 from bench.analysis.layer_differences import layer_differences
-from bench.analysis.layers import Layer, LayerTable
+from bench.analysis.layers import Layer, LayerTable, _levelled, _Process
 from bench.report.tables import layer_times as forms
+from bench.stats.samples import levels
 from reports import drawn_each
 
 
@@ -218,6 +221,122 @@ def test_of_one_process_no_layer_is_certain() -> None:
     assert "No layer differs for certain" in forms.differences_document(slow, fast).notes[1]
 
 
+@pytest.mark.parametrize(("slow", "takes"), [(4 / 3, "1.32"), (7, "6.93")])
+def test_a_process_that_was_slow_as_a_whole_is_levelled_and_told(slow: float, takes: str) -> None:
+    """The third of five, which would be 1.02 times as slow as the first; the median of all is then 1.03."""
+    sound, made = table(processes=5), table(processes=5, slow={2: slow})
+    assert sound.levelled == ()
+    ((number, level),) = made.levelled
+    assert (number, level) == (3, pytest.approx(slow * 1.02 / 1.03))
+    for layer, usual in zip(made.layers, sound.layers, strict=True):
+        assert (layer.name, layer.type) == (usual.name, usual.type)
+        assert layer.times == pytest.approx([*usual.times[:2], usual.times[3], *usual.times[3:]])
+        assert layer.time.high < 1.1 * usual.time.estimate
+    assert made.network.high < 1.1 * sound.network.estimate
+    assert made.explained == pytest.approx(sound.explained)
+    assert made.between_s == pytest.approx(sound.between_s * 1.03 / 1.02)
+    document = forms.layer_times_document(made)
+    assert (
+        f"Process 3 took {takes} times as long as the others as a whole: its times are divided by that."
+        in document.notes
+    )
+    assert document.values["levelled"] == [{"process": 3, "times": level}]  # type: ignore[index]
+    assert not any("as a whole:" in note for note in forms.layer_times_document(sound).notes)
+
+
+def test_of_a_training_the_backward_pass_is_levelled_too() -> None:
+    records = list(layer_records(NETS[0], 5, slow={0: 7.0}))
+    for one in records:
+        detail = one.measurements[1].detail
+        detail |= {"training": True, "backward_s": [[2 * s for s in own] for own in detail["forward_s"]]}
+    (made,) = tables(*records)
+    assert [number for number, _ in made.levelled] == [1]
+    timed = [layer for layer in made.layers if layer.kind != "group"]
+    assert [x.backward for x in timed] == pytest.approx([x.time.estimate * 2 / 3 for x in timed])
+    assert max(timed[0].times) < 1.1 * min(timed[0].times)
+
+
+@pytest.mark.parametrize(("processes", "slow"), [(3, {1: 7.0}), (5, {1: 7.0, 2: 7.0}), (5, {1: 1.15})])
+def test_it_is_not_where_nobody_can_tell_who_is_slow(processes: int, slow: dict[int, float]) -> None:
+    made, sound = table(processes=processes, slow=slow), table(processes=processes)
+    assert made.levelled == ()
+    stems = (next(x for x in one.layers if x.name == "stem").times for one in (made, sound))
+    assert [a / b for a, b in zip(*stems, strict=True)] == pytest.approx(
+        [slow.get(process, 1.0) for process in range(processes)]
+    )
+
+
+def test_levels_are_told_by_most_of_what_is_timed() -> None:
+    times = np.outer([1e-3, 2e-3, 3e-3, 4e-3], np.ones(5))
+    times[0] *= [1, 1, 1, 1, 9]  # one layer of one process
+    assert levels(times).tolist() == [1] * 5
+    times[:, 1] *= 3
+    assert levels(times) == pytest.approx([1, 3, 1, 1, 1])
+    assert levels(times[:, :3]).tolist() == [1] * 3
+    assert levels(times[:2]).tolist() == [1] * 5  # of two layers one alone would stand for both
+    times[:, 1] /= 9
+    assert levels(times) == pytest.approx([1, 1 / 3, 1, 1, 1])
+
+
+def test_two_networks_are_told_apart_although_a_process_was_slow() -> None:
+    of, against = tables(*layer_records(NETS[0], 5, slower=1.5, slow={4: 7.0}), *layer_records(NETS[1], 5))
+    (certain,) = (d for d in layer_differences(of, against) if d.certain)
+    assert certain.of is not None
+    assert certain.of.name == "head"
+    told = (
+        "Process 5 of lenet5 took 7.14 times as long as the others as a whole: its times are divided by that."
+    )
+    assert forms.differences_document(of, against).notes[-1] == told
+    assert forms.differences_document(of, of).notes[-2:] == [told] * 2  # also where no layer differs
+
+
+def simulated(
+    base: LayerTable, rng: np.random.Generator, slow: Sequence[float], longer: int = 0
+) -> LayerTable:
+    """Return a table of 20 layers, the first of them 1.5 times as long, over processes that vary by 3 % as a whole."""
+    rows = [[f"l{i}", "Conv2d", 1, None, True, 1, [1], [1, i], i + 1, 1, 1, 0, 0, 0] for i in range(20)]
+    own = np.array([1.5] * longer + [1.0] * (20 - longer)) * np.linspace(1e-4, 1e-3, 20)
+    processes = []
+    for number, level in enumerate(slow):
+        times = own * level * np.exp(0.03 * rng.normal() + 0.01 * rng.normal(size=20))
+        detail = {"rows": rows, "stamp_s": 1e-7 * level, "forward_s": [[s] for s in times.tolist()]}
+        processes.append(_Process({"replicate": number}, detail, (1.1 * times.sum(),), ()))
+    levelled, _ = _levelled(processes)
+    by_layer = zip(*(process.times.values() for process in levelled), strict=True)
+    return with_layers(
+        base,
+        *(
+            replace(base.layers[0], name=name, output=(1, i), macs=i, times=times)
+            for i, ((name, *_), times) in enumerate(zip(rows, by_layer, strict=True))
+        ),
+    )
+
+
+@pytest.mark.parametrize("slow", [4 / 3, 7.0])
+def test_layers_that_differ_are_found_although_one_process_of_five_was_slow(slow: float) -> None:
+    base, rng, found = table(), np.random.default_rng(0), 0
+    for _ in range(20):
+        one_slow = rng.permutation([slow, 1.0, 1.0, 1.0, 1.0]).tolist()
+        differences = layer_differences(
+            simulated(base, rng, one_slow, longer=10), simulated(base, rng, [1.0] * 5)
+        )
+        found += sum(d.certain for d in differences if d.of and int(d.of.name[1:]) < 10)
+    assert found / 20 / 10 >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("share", "slow"), [(0.0, 1.0), (0.05, 4 / 3), (0.05, 7.0), (0.1, 4 / 3), (0.1, 7.0)]
+)
+def test_of_equal_networks_no_layer_differs_also_where_processes_are_slow(share: float, slow: float) -> None:
+    base, rng, pairs = table(), np.random.default_rng(0), 200
+
+    def one() -> LayerTable:
+        return simulated(base, rng, np.where(rng.random(5) < share, slow, 1.0).tolist())
+
+    alarms = sum(any(d.certain for d in layer_differences(one(), one())) for _ in range(pairs))
+    assert alarms / pairs <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / pairs)
+
+
 def with_layers(made: LayerTable, *layers: Layer) -> LayerTable:
     return replace(made, layers=layers)
 
@@ -278,3 +397,12 @@ def test_figures_say_how_many_networks_and_pairs_they_leave_out() -> None:
     }
     networks = ["2 more networks not drawn; the table has all"]
     assert notes == dict(zip(figures, [networks, networks, ["1 more pair not drawn"]], strict=True))
+
+
+def test_a_figure_says_which_process_was_slow() -> None:
+    records = [*layer_records(NETS[0], 5, slow={4: 7.0}), *layer_records(NETS[1], 5)]
+    drawing = drawn_each(["layer_differences"], make_run(records))["layer_differences"]
+    assert drawing is not None
+    assert [one.get_title().get_text() for one in drawing.legends] == [
+        "lenet5: times of process 5, off as a whole, are divided by 7.14"
+    ]

@@ -160,6 +160,28 @@ def test_faster_than_the_machine() -> None:
     assert found(cost(VGG16), infer(VGG16, about("step_time", 0.2), batch=8), ceiling) == {}
 
 
+@pytest.mark.parametrize("slow", [0, 1, 2])
+def test_one_slow_process_of_the_ceilings_makes_nothing_faster_than_the_machine(slow: int) -> None:
+    """A row at 30 % of what the machine does is at 210 % of what one process did that was slow by seven times."""
+    work = 8 * round(VGG16.mmacs * 1e6)
+
+    def of_machine(*, all_slow: bool = False) -> list[Record]:
+        made = []
+        for process in range(3):
+            factor = 7 if all_slow or process == slow else 1
+            settings = {"device": "cuda", "precision": "fp32", "threads": 8, "replicate": process}
+            rates = (("matmul_rate", "MAC/s", 1e12), ("copy_bandwidth", "B/s", 1e15))
+            asked = Job(task="ceiling", arch="ceiling", input_size=1, settings=settings)
+            made.append(
+                record(asked, None, [count(name, value / factor, unit) for name, unit, value in rates])
+            )
+        return made
+
+    seen = [cost(VGG16), infer(VGG16, about("step_time", work / 1e12 / 0.3), batch=8)]
+    assert found(*seen, *of_machine()) == {}
+    assert list(found(*seen, *of_machine(all_slow=True))) == ["above_roofline"]
+
+
 def test_memory_that_does_not_hold_the_weights() -> None:
     least = 4 * VGG16.parameters
     assert "memory_below_weights" in found(cost(VGG16), infer(VGG16, count("peak_memory", least - 1, "B")))

@@ -22,8 +22,9 @@ def rate(name: str, unit: str, value: float) -> Measurement:
     return Measurement(name=name, unit=unit, better="higher", samples=(value,))
 
 
-def ceiling(precision: str, peak: float, bandwidth: float) -> Record:
-    job = make_job(task="ceiling", arch="ceiling", input_size=1, settings={**ON_CPU, "precision": precision})
+def ceiling(precision: str, peak: float, bandwidth: float, **own: int) -> Record:
+    settings = {**ON_CPU, "precision": precision, **own}
+    job = make_job(task="ceiling", arch="ceiling", input_size=1, settings=settings)
     found = (rate("matmul_rate", "MAC/s", peak), rate("copy_bandwidth", "B/s", bandwidth))
     return make_record(job=job, measurements=found)
 
@@ -75,6 +76,21 @@ def test_bytes_are_those_of_the_precision(precision: str, intensity: float) -> N
 def test_autocast_is_held_against_its_16_bit_type() -> None:
     found = row(timed("amp_bf16", 1000.0), ceiling("fp32", 1.0, 1e9), ceiling("bf16", 100.0, 1e9))
     assert found["roofline_share"] == pytest.approx(10 / 100)
+
+
+@pytest.mark.parametrize("numbers", [(None, 1, 2), (0, 1, 2)])
+def test_of_several_processes_the_best_is_the_ceiling(numbers: tuple[int | None, ...]) -> None:
+    """One process is slow as a whole, by seven times; an earlier version stored one that has no number."""
+    processes = zip(numbers, (1.0, 1.01, 1 / 7), strict=True)
+    ceilings = [
+        ceiling("fp32", 80.0 * share, 1e6 / share, **({} if number is None else {"replicate": number}))
+        for number, share in processes
+    ]
+    for order in (ceilings, ceilings[::-1]):
+        assert row(timed("fp32", 200.0), *order)["roofline_share"] == pytest.approx(50 / 80.8)
+    frame = to_frame([Run("r", Path("r"), (COUNTED, *ceilings), (), ())])
+    (found,) = _ceilings(frame).to_dict("records")
+    assert (found["matmul_rate"], found["copy_bandwidth"]) == (80.8, 7e6)
 
 
 def test_without_a_ceiling_there_is_no_share() -> None:

@@ -14,15 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.keys import CEILING, VARIANT
-from bench.analysis.roofline import ceilings_of
+from bench.analysis.roofline import best_ceilings, ceilings_of
 from bench.io import JsonObject
 from bench.plan.task import INPUT
 from bench.records.flags import doubts, joined_flags
 from bench.stats.intervals import Interval
-from bench.stats.samples import NONE, median
+from bench.stats.samples import NONE, levels, median
 
 _TASK = "layers"
 
@@ -65,7 +66,7 @@ class Layer:
         bytes: that its operators read and write, likewise.
         time: its own, with the interval over processes, or of the samples of one.
         backward: s of it that the backward pass takes; NaN where there is none.
-        times: s, of each process.
+        times: s, of each process; of one that was slow as a whole they are divided by how much, see `LayerTable`.
         limits: s that it takes at least by what bounds it.
     """
 
@@ -126,6 +127,8 @@ class LayerTable:
         calls: name, class and place of the parent (or None) of all that is called.
         macs: of the whole.
         again_macs: those of them that a backward pass computes again, as of checkpoints.
+        levelled: number, from 1 on, of each process that was slower than the others as a whole, or quicker, and by how
+            many times: all its times are divided by that, the whole's as well.
     """
 
     run: str
@@ -141,6 +144,7 @@ class LayerTable:
     calls: tuple[tuple[str, str, int | None], ...]
     macs: int
     again_macs: int = 0
+    levelled: tuple[tuple[int, float], ...] = ()
 
     @property
     def explained(self) -> float:
@@ -246,6 +250,19 @@ class _Process:
         number = self.row["replicate"]
         return 0.0 if math.isnan(number) else float(number)
 
+    def over(self, level: float) -> _Process:
+        """Return the process with all that it times divided by a number; its one pass in order stays as it was."""
+        detail = dict(self.detail)
+        for name in _SECONDS.intersection(detail):
+            detail[name] = (np.array(detail[name], dtype=float) / level).tolist()
+        return replace(self, detail=detail, whole=tuple(s / level for s in self.whole))
+
+    @property
+    def times(self) -> dict[tuple[str, str, int], float]:
+        """The time of each row, in s."""
+        parts = [np.array(self.detail[name]) for name in ("forward_s", "backward_s") if name in self.detail]
+        return dict(zip(self.keys, np.median(sum(parts), axis=1).tolist(), strict=True))
+
     @property
     def keys(self) -> list[tuple[str, str, int]]:
         """What tells its rows: name, class, and which of such calls it is."""
@@ -258,19 +275,26 @@ class _Process:
 
 
 _HOW = ("batch_size", *VARIANT)
+_SECONDS = frozenset(
+    {
+        *("stamp_s", "between_s", "operator_s", "forward_s", "backward_s"),
+        *("forward_host_s", "backward_host_s"),
+    }
+)
+"""What the detail of the layers has in seconds."""
 
 
 def _ceilings(first: JsonObject, machine: pd.DataFrame) -> _Ceilings:
     """Return the ceilings of a run's machine in the precision of a process, with as many threads."""
     peak, bandwidth = ceilings_of(pd.DataFrame([first])[CEILING], machine)
-    of_run = machine[(machine["run"] == first["run"]) & machine["measurement"].notna()]
-    flags = dict.fromkeys(flag for own in of_run["flags"] for flag in own)
+    best = best_ceilings(machine)
+    flags = dict.fromkeys(flag for own in best.loc[best["run"] == first["run"], "flags"] for flag in own)
     found = float(peak.iloc[0]), float(bandwidth.iloc[0])
     return _Ceilings(*found, () if all(map(math.isnan, found)) else doubts(flags))
 
 
 def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) -> LayerTable:
-    processes.sort(key=lambda process: process.number)
+    processes, levelled = _levelled(sorted(processes, key=lambda process: process.number))
     first, own = processes[0], processes[0].row
     noise_s = _NOISE * max(p.detail["stamp_s"] for p in processes)
     rows = _rows(processes, noise_s)
@@ -291,8 +315,30 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
         calls=tuple((row.name, row.type, row.parent) for row in rows),
         macs=sum(row.macs + row.backward_macs for row in rows),
         again_macs=sum(row.again_macs for row in rows),
+        levelled=levelled,
     )
     return replace(table, flags=(*table.flags, _ABOVE)) if _is_above(table) else table
+
+
+def _levelled(processes: Sequence[_Process]) -> tuple[list[_Process], tuple[tuple[int, float], ...]]:
+    """Return the processes, those that were slow or quick as a whole levelled, and which these are, by how many times.
+
+    One that is slow by a third widens the interval of every layer so much that none of two networks differs for
+    certain. What takes less than two empty calls says nothing of it.
+    """
+    times = [process.times for process in processes]
+    noise_s = _NOISE * median([process.detail["stamp_s"] for process in processes])
+    layers = (
+        key
+        for key, row in zip(processes[0].keys, processes[0].detail["rows"], strict=True)
+        if _Row(*row).is_layer
+    )
+    of_layers = ([own.get(key, 0.0) for own in times] for key in layers)
+    known = [each for each in of_layers if min(each) > 0 and median(each) >= noise_s]
+    by = levels(np.array(known).reshape(-1, len(processes))).tolist()
+    of_each = list(zip(processes, by, strict=True))
+    told = tuple((int(process.number) + 1, level) for process, level in of_each if level != 1)
+    return [process.over(level) if level != 1 else process for process, level in of_each], told
 
 
 _ABOVE = "above_roofline"

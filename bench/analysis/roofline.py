@@ -28,8 +28,18 @@ def _ceilings(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: run, device, precision, threads, `matmul_rate` (MAC/s), `copy_bandwidth` (B/s).
     """
+    return wide(best_ceilings(frame), CEILING, _CEILINGS).reset_index(drop=True)
+
+
+def best_ceilings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return those rows of the frame that are a machine's ceilings: of each the process that reached the most.
+
+    A ceiling is what can be reached at best, and a process that is slow as a whole, such as by seven times, would set
+    it too low for all others.
+    """
     rows = frame[(frame["task"] == "ceiling") & frame["measurement"].isin(_CEILINGS)]
-    return wide(rows, CEILING, _CEILINGS).reset_index(drop=True)
+    best = rows.groupby([*CEILING, "measurement"], dropna=False)["median"].transform("max")
+    return rows[rows["median"] == best]
 
 
 def add_roofline(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

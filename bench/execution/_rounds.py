@@ -66,7 +66,7 @@ def rows_of(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[_Row
     """Return the times of a plan that are measured in several processes, with the records of their jobs."""
     rows: dict[str, _Row] = {}
     for planned in plan:
-        if planned.processes is not None and planned.status is None:
+        if planned.processes is not None and planned.is_timed:
             rows.setdefault(planned.job.series(), _Row(planned))
     for record in records.values() if rows else ():
         row = rows.get(record.job.series())

@@ -129,7 +129,7 @@ class Planned:
     """A job of a plan; with a status and a reason where it is known beforehand that it will not run.
 
     `work` is how much it has to do, as far as that is known; `processes` say how many further processes there may be,
-    for times that are measured in several; `note` is what a reader should know of the data; `any_card` says that its
+    for what is measured in several; `note` is what a reader should know of the data; `any_card` says that its
     device stands for any card that equals it; `role` is what it is done for.
     """
 
@@ -300,13 +300,14 @@ def _plan(
         }
     )
     own = card.note if card.source_sha256 and job.input_size == card.input_size else None
-    processes = keys.processes if isinstance(keys, TimedKeys) and keys.replicate is None else None
+    numbered = getattr(keys, "replicate", None) is not None
+    processes = keys.processes if isinstance(keys, TimedKeys) else TASKS.get(block.task).processes
     planned = Planned(
         job=job,
         card=card,
         timeout_s=keys.timeout_s,
         work=outline.work,
-        processes=None if processes is None or processes.alone else processes,
+        processes=None if numbered or processes is None or processes.alone else processes,
         note="; ".join(filter(None, (outline.note, own))),
     )
     if match := _skipped(experiment, block, keys):
@@ -414,17 +415,21 @@ def _skipped(experiment: Experiment, block: Block, keys: Keys) -> Mapping[str, o
 def in_rounds(plan: Sequence[Planned], seed: int = 0) -> tuple[Planned, ...]:
     """Return the plan with its timed jobs in rounds: the first replicate of each, then the second of each ...
 
-    Within a round the order is drawn, from the seed, so that it is the same again. All other jobs stay where they
-    are written, before or after the first timed one.
+    Within a round the order is drawn, from the seed, so that it is the same again, and what measures the machine in
+    several processes comes first. All other jobs stay where they are written, before or after the first timed one.
     """
     rounds: defaultdict[int, list[Planned]] = defaultdict(list)
+    of_machine: defaultdict[int, list[Planned]] = defaultdict(list)
     others: dict[bool, list[Planned]] = {True: [], False: []}  # behind the first timed one, or before it
     for planned in plan:
         settings = planned.job.settings
         if planned.is_timed and isinstance(settings, Timed):
             rounds[settings.replicate or 0].append(planned)
+        elif planned.processes is not None and planned.status is None:
+            of_machine[settings.given["replicate"]].append(planned)
         else:
             others[bool(rounds)].append(planned)
     for number, jobs in rounds.items():
         random.Random(f"{seed} {number}").shuffle(jobs)
-    return (*others[False], *itertools.chain(*(rounds[n] for n in sorted(rounds))), *others[True])
+    in_order = ((*of_machine[n], *rounds[n]) for n in sorted({*rounds, *of_machine}))
+    return (*others[False], *itertools.chain(*in_order), *others[True])

@@ -19,6 +19,7 @@ from bench.plan._frozen import Frozen
 _Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 _Threads = Annotated[int, Field(ge=1, le=4096)]
 _Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
+Replicate = Annotated[int, Field(ge=0, lt=10_000)]
 Device = Annotated[str, Field(pattern=r"^(auto|all|cpu|cuda(:\d+)?)$")]
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "amp_bf16", "amp_fp16", "int8"]
 _MemoryFormat = Literal["contiguous", "channels_last"]
@@ -223,7 +224,7 @@ class Timed(OfNetwork):
     timing: Timing = Timing()
     cudnn_benchmark: Annotated[bool | None, AfterValidator(lambda on: on or None)] = None
     energy_s: Annotated[float, Field(ge=0, le=3600)] | None = None
-    replicate: Annotated[int, Field(ge=0, lt=10_000)] | None = None
+    replicate: Replicate | None = None
 
     @property
     def batch(self) -> int:

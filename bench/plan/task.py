@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 from typing_extensions import TypeVar
 
 from bench.io import JsonObject
-from bench.plan.settings import Keys, NetworkKeys, Settings, TimedKeys
+from bench.plan.settings import Keys, NetworkKeys, Processes, Settings, TimedKeys
 from bench.registry import Registry
 from bench.units import Better
 
@@ -227,6 +227,7 @@ class Task(Generic[_KeysT, _SettingsT]):
         steps: what a running job is told to have done, such as epochs; one of them.
         weighted: whether its networks have their weights: a library's name means the default ones.
         matched: whether jobs of two runs that ask the same are held against each other.
+        processes: in how many its jobs are measured, of a task whose blocks do not say; None for one, without a number.
     """
 
     place: int
@@ -247,6 +248,7 @@ class Task(Generic[_KeysT, _SettingsT]):
     steps: str = "epoch"
     weighted: bool = False
     matched: bool = True
+    processes: Processes | None = None
 
     @property
     def has_network(self) -> bool:

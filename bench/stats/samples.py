@@ -72,6 +72,26 @@ def process_spread(samples: Iterable[Sequence[float]]) -> float:
     return float(quartile / (math.sqrt(2) * NormalDist().inv_cdf((1 + _QUARTILE) / 2)))
 
 
+_FAR = math.log(1.2)  # of logarithms: a process further off than this is slow, or quick, as a whole
+_FEW = 3  # times, of fewer of which one alone would stand for all
+
+
+def levels(times: Floats) -> Floats:
+    """Return by how many times each process is slower than the others as a whole; 1 of one that is not.
+
+    That is by the median over what it times, of 1.2 times on. Where more than a quarter of the processes are off, or
+    there are fewer than four, it cannot be told who is slow, and all are 1.
+
+    Args:
+        times: [what is timed, processes], in s, all above zero.
+    """
+    if len(times) < _FEW:
+        return np.ones(times.shape[1])
+    off = np.median(np.log(times / np.median(times, axis=1, keepdims=True)), axis=0)
+    far = np.abs(off) > _FAR
+    return np.exp(off * far) if far.sum() <= times.shape[1] // 4 else np.ones(times.shape[1])
+
+
 def median_with_misses(times: Sequence[float]) -> float:
     """Return the median, of which infinities are a part; between a number and an infinity it is infinite."""
     ordered, half = sorted(times), len(times) // 2

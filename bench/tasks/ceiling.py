@@ -1,4 +1,9 @@
-"""The task `ceiling`: of the machine alone, the rate of matrix products in a precision, and the copy bandwidth."""
+"""The task `ceiling`: of the machine alone, the rate of matrix products in a precision, and the copy bandwidth.
+
+A process may be slow as a whole, by a third or by seven times, and most networks would then be faster than the machine.
+So there are three, and of each quantity the best counts, as a ceiling is what can be reached: see
+`bench.analysis.roofline`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ from collections.abc import Iterator
 
 from bench.errors import UnsupportedError
 from bench.plan.job import Job
-from bench.plan.settings import Device, Keys, OnDevice, Timing
+from bench.plan.settings import Device, Keys, OnDevice, Processes, Replicate, Timing
 from bench.plan.task import TASKS, Hooks, Quantity, Task
 from bench.records.record import Measurement
 
@@ -23,9 +28,11 @@ class _CeilingSettings(OnDevice):
 
     Attributes:
         timing: of each of the few measurements; all of them together take two seconds.
+        replicate: number of a process among those in which it is measured, three where none is named.
     """
 
     timing: Timing = Timing(warmup_s=0.1, min_s=0.1, limit_s=0.4)
+    replicate: Replicate | None = None
 
 
 class _CeilingKeys(_CeilingSettings, Keys, extra="forbid", frozen=True):
@@ -66,5 +73,6 @@ TASKS.add(
         quantities=_QUANTITIES,
         subject=lambda _: "",
         matched=False,
+        processes=Processes(least=3, most=3),
     ),
 )

@@ -28,7 +28,7 @@ from bench.report.figures._style import (
     number_axis,
     ticks_at,
 )
-from bench.units import percent, show
+from bench.units import percent, show, significant
 
 _MOST = 4  # networks
 _MOST_LAYERS = 14  # of two networks side by side
@@ -208,7 +208,13 @@ def _differences(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     drawing, panels = grid(10.0, 4.2 * len(pairs) + 0.4, 1, len(pairs))
     for axes, (of, against) in zip(panels, pairs, strict=True):
         _side_by_side(axes, of, against)
-    footnote(drawing, [not_drawn(every, pairs, "pair", "")])
+    shown = {id(table): table for pair in pairs for table in pair}.values()
+    levelled = [
+        f"{drawable(table.arch, 30)}: times of process {number}, off as a whole, are divided by {significant(by)}"
+        for table in shown
+        for number, by in table.levelled
+    ]
+    footnote(drawing, [not_drawn(every, pairs, "pair", ""), *levelled])
     return drawing
 
 

@@ -158,10 +158,21 @@ def _notes(table: LayerTable) -> list[str]:
             "What bounds a layer is not known: this machine's ceilings were not measured in its precision with as many "
             "threads (settings without the task's name, such as -s threads=1, hold for them too)."
         )
+    lines += _levelled_words(table)
     lines += [f"In doubt: {flag}: {explain(flag)}." for flag in table.flags]
     if doubts := ", ".join(table.ceilings.doubts):
         lines.append(f"In doubt, of the machine's ceilings: {doubts}; `bench explain` has what each means.")
     return lines
+
+
+def _levelled_words(table: LayerTable, *, named: bool = False) -> list[str]:
+    """Return a sentence for each process that was slow or quick as a whole, with the network's name where asked for."""
+    of = f" of {plain(table.arch)}" if named else ""
+    return [
+        f"Process {number}{of} took {significant(level)} times as long as the others as a whole: its times are divided "
+        "by that."
+        for number, level in table.levelled
+    ]
 
 
 def _of_use(table: LayerTable) -> str:
@@ -188,6 +199,7 @@ def _json(table: LayerTable) -> dict[str, object]:
         "training": table.training,
         **{key: _raw(value) for key, value in table.how.items()},
         "processes": len(table.layers[0].times),
+        "levelled": [{"process": number, "times": level} for number, level in table.levelled],
         "network_time": _plain(table.network),
         "explained_share": table.explained,
         "between_s": table.between_s,
@@ -318,11 +330,12 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     certain = sorted((d for d in differences if d.certain), key=lambda d: -abs(d.effect.estimate))
     names = [plain(table.arch) for table in (of, against)]
     word = "more" if gap > 0 else "less"
+    levelled = [line for table in (of, against) for line in _levelled_words(table, named=True)]
     lines = [f"{names[0]} takes {show(abs(gap), 's')} {word} than {names[1]}."]
     if not certain:
         count = min(len(table.layers[0].times) for table in (of, against))
         lines.append(f"No layer differs for certain, of {len(differences)}, with {count} processes each.")
-        return lines
+        return lines + levelled
     first = ", ".join(f"{_name(d)} {_sign_show(d.effect.estimate)}" for d in certain[:3])
     lines.append(
         f"{len(certain)} of {len(differences)} layers differ for certain (Holm); the largest: {first}."
@@ -330,7 +343,7 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     if not differences[0].certain:  # one disturbed process is enough for that
         larger = f"{_name(differences[0])} {_sign_show(differences[0].effect.estimate)}"
         lines.append(f"Larger, and not certain: {larger}; more processes tell.")
-    return lines
+    return lines + levelled
 
 
 def _name(difference: Difference) -> str:

@@ -159,3 +159,16 @@ def test_svg_is_made_small_and_looks_the_same() -> None:
         '<svg>\n<path id="b32" d="M 1228 531 L 3431 531"/>\n<path d="M 10.12 0.5 L -3 7"/>\n'
         '<g transform="translate(1.24 2) scale(0.0781 -0.09)">\n<use xlink:href="#b32" x="69"/>\n</g>\n</svg>'
     )
+
+
+def test_ids_that_are_hashes_are_numbered() -> None:
+    """Two figures whose clips differ in the last bit of a place are equal."""
+    one, other = (
+        f'<svg><defs><path id="m7e3b2ff67c"/><clipPath id="{clip}"/></defs><use xlink:href="#m7e3b2ff67c"/>'
+        f'<g clip-path="url(#{clip})"/><g clip-path="url(#pffffffffff)"/></svg>'
+        for clip in ("p2475e77ff8", "pb167149341")
+    )
+    assert compact(one.encode()) == compact(other.encode())
+    assert 'id="m0"' in compact(one.encode()).decode()
+    assert compact(one.encode()).decode().count("p1") == 2
+    assert compact(one.encode()).decode().count("p2") == 1

@@ -10,6 +10,7 @@ _NOTES = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 _BREAK = re.compile(r"\s*\n\s*")
 _LONG = re.compile(r"-?\d+\.\d{3,}")
 _GLYPH = re.compile(r"DejaVuSans-(?:(Bold)-)?([0-9a-f]+)(?=\")")
+_HASHED = re.compile(r"(?<=[\"#])([mp])[0-9a-f]{10}(?=[\")])")  # ids of marks and clips
 _LETTER = re.compile(r'transform="translate\((-?[\d.]+) 0\)"/>')
 
 
@@ -17,11 +18,14 @@ def compact(svg: bytes) -> bytes:
     """Return a figure of matplotlib in a half of its bytes or less, that looks the same.
 
     Most of it are the places of letters, of which each was an element with a transformation of its own, and numbers
-    with six decimals of a point.
+    with six decimals of a point. Ids that are hashes of places, whose last bits another processor may round otherwise,
+    are numbered.
     """
     text = _BREAK.sub(_joint, _NOTES.sub("", svg.decode()))
     text = _GLYPH.sub(lambda match: ("b" if match[1] else "g") + match[2], text)
     text = _LETTER.sub(lambda match: f'x="{float(match[1]):.0f}"/>', text)  # of 2,048 to the size of the font
+    names: dict[str, str] = {}
+    text = _HASHED.sub(lambda match: names.setdefault(match[0], f"{match[1]}{len(names)}"), text)
     return _LONG.sub(_short, text).encode()
 
 

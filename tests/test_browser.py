@@ -424,14 +424,14 @@ def test_networks_of_ones_own_stand_out_in_every_chart(browser: Tab, tmp_path: P
 
 
 def test_a_number_that_is_hardly_known_leaves_the_others_their_room(browser: Tab, tmp_path: Path) -> None:
-    """Of latencies from 1 to 4 ms one lies between 1 µs and 1 s: the axis goes from a quarter to four times theirs."""
+    """Of latencies from 1 to 4 ms one lies between 1 µs and 1 s: the axis goes from an eighth to eight times theirs."""
     file = tmp_path / "axes.html"
     script = (_TEMPLATES / "script" / "axes.js").read_text(encoding="utf-8")
     file.write_text(f"<!doctype html><title>x</title><script>{script}</script>", encoding="utf-8")
     browser.open(file)
     ends = browser.js("reached([1e-3, 4e-3], [1e-6, 1], true)")
-    assert ends == pytest.approx([1e-3, 4e-3, 0.25e-3, 16e-3])
-    assert browser.js("reached([2, 4], [-100, 3, 100], false)") == [2, 4, 0, 3, 6]
+    assert ends == pytest.approx([1e-3, 4e-3, 0.125e-3, 32e-3])
+    assert browser.js("reached([2, 4], [-100, 3, 100], false)") == [2, 4, -1, 3, 7]
     assert browser.js("reached([], [3], true)") == []
     assert browser.js("Math.abs(axis([1, 10], [0, 100], true, 5).at(0))") == 1e5
 

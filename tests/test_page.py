@@ -445,7 +445,7 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
             "against macs",
         ],
     ]
-    page = Page(to_html(replace(content, of_studies=True)))
+    page = Page(to_html(replace(content, first=["studies"])))
     opening = page.text.partition("jobs measured")[0]
     assert "undecided deeper is worse" in " ".join(opening.split())
     assert "supported: plain56 ends higher: +12.50 points (+10.00 … +15.00), p = 0.004, n = 3, 4." in opening

@@ -46,7 +46,6 @@ class Content:
     table: View  # the same with all that the page has room for
     commands: Sequence[str]
     studies: Sequence[StudyVerdict]
-    of_studies: bool  # every run was made for the verdict of one
     ratios: Sequence[Ratio]
     verdicts: View
     verdict_notes: Sequence[str]
@@ -60,6 +59,11 @@ class Content:
     selftests: Mapping[str, Mapping[str, Sequence[str]]]
     figures: Sequence[Picture]
     data: JsonObject
+
+    @property
+    def of_studies(self) -> bool:
+        """Whether all runs are studies."""
+        return "studies" in self.first
 
     @property
     def front_speed(self) -> str | None:
@@ -145,7 +149,6 @@ def gather(
         table=page_view(table, runs, native),
         commands=row_commands(table, runs),
         studies=studies,
-        of_studies=bool(studies) and len(studies) == len(runs),
         ratios=ratios,
         verdicts=versus_document(ratios).table,
         engines=engines_view([row for rows in engines for row in rows]),

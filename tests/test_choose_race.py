@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,7 +37,7 @@ from bench.records.record import Measurement, Record, count
 from bench.records.store import Store, read_run
 from bench.report._choice import at_most
 from bench.report.figures import FIGURES
-from bench.report.race import _explained, _front, _json, _more, race_sentences
+from bench.report.race import _explained, _front, _json, _more, race_sentences, why_not
 from bench.report.write import write_report
 
 # Times of one image, of networks whose accuracies torchvision publishes; what is slower is not always better.
@@ -442,7 +443,7 @@ def test_what_is_counted_is_not_timed(tmp_path: Path) -> None:
     done, machine = raced(tmp_path, TWENTY, Budget("parameters", 12e6))
     assert not {"torchvision:resnet50", "torchvision:vgg16"} & {job.arch for job in machine.timed}
     (why,) = _explained(done.raced, done.known, ["torchvision:vgg16*"])
-    assert "parameters 138 M, over the budget of 12.0 M" in why
+    assert why.endswith("parameters 138 M, 11.5 times the budget, by what is counted, and so not timed")
     none, machine = raced(tmp_path / "b", Budget("parameters", 1e5))
     assert machine.timed == []
     (said,) = race_sentences(none.raced, none.known)
@@ -519,12 +520,60 @@ def test_each_network_is_told_why_it_was_not_chosen(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, TWENTY)
     lines = _explained(done.raced, done.known, ["*"])
     assert len(lines) == len(done.raced.choice.candidates)
-    assert sum(line.endswith("chosen") for line in lines) == 1
+    assert sum(line.endswith(": the choice") for line in lines) == 1
     for line, (_, row) in zip(lines, done.raced.choice.candidates.iterrows(), strict=True):
         assert line.startswith(row["network"])
         assert ("never measured" in line) == (row["state"] == "never")
     (line,) = _explained(done.raced, done.known, ["torchvision:resnet50"])
     assert line.startswith("torchvision:resnet50.")
+
+
+def test_why_a_network_was_not_chosen_goes_with_how_it_stands(tmp_path: Path) -> None:
+    done, _ = raced(tmp_path, TWENTY)
+    choice, standing = done.raced.choice, done.raced.standing
+    assert choice.best is not None
+    assert standing is not None
+    best, table = choice.best.name, choice.candidates
+    behind = table[(table["state"] == "measured") & ~table["on_front"] & (table["holds"] == "yes")].iloc[0]
+    ahead = table[table["on_front"] & (table["accuracy"] >= behind["accuracy"])]
+    ahead = ahead[ahead["latency"] <= behind["latency"]].sort_values("accuracy").iloc[0]
+    dominated = f"{ahead['network']} at {ahead['input_size']} px ({1e3 * ahead['latency']:.3g} ms) is as accurate or more"
+
+    def why(budgets: bool = True, enough: bool = True, **changes: Any) -> str:
+        changed = table.copy()
+        for column, value in {"processes": 4, **changes}.items():
+            changed.loc[behind.name, column] = value
+        other = replace(choice, candidates=changed, budgets=choice.budgets if budgets else ())
+        seen = replace(done.raced, choice=other, standing=replace(standing, enough=enough))
+        return why_not(seen)[int(behind.name)]
+
+    never = {
+        "state": "never",
+        "latency": math.nan,
+        "latency_expected_low": 0.018,
+        "latency_expected_high": 0.022,
+    }
+    assert why_not(done.raced)[int(best)] == "the choice"
+    assert why() == f"less accurate than the choice; {dominated}"
+    assert why(budgets=False) == dominated
+    assert why(on_front=True, certain=True) == "less accurate than the choice; on the front"
+    assert why(on_front=True, certain=False, budgets=False) == "on the front, not for certain"
+    assert why(holds="no", latency=0.05, on_front=True, certain=True) == (
+        "latency 50.0 ms, 2.50 times the budget, measured in 4 processes; on the front"
+    )
+    assert why(holds="open", accuracy=0.99, processes=2) == "2 processes are not enough to tell"
+    assert why(holds="open", accuracy=0.99) == (
+        "after 4 processes the interval of its cost lies on both sides of the budget"
+    )
+    assert why(state="failed", reason="out of memory") == "out of memory"
+    assert why(state="failed", reason="") == "it failed"
+    expected = "never measured: latency expected between 18.0 ms and 22.0 ms (95 %)"
+    assert why(**never, accuracy=0.99, budget_chance=0.0002, front_chance=0.0123) == (
+        f"{expected}; the chance that it holds the budget is under 0.1 %; "
+        "the chance that it belongs on the front is at most 1.2 %"
+    )
+    assert why(**never).startswith(f"{expected}; not more accurate than the choice; ")
+    assert why(**never, enough=False) == "never measured, and too few were to say what it may be"
 
 
 def test_what_is_to_be_explained_is_known_before_the_race(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,20 +13,13 @@ from make_records import by_name, make_run, records
 from pages import content_of_kind
 
 from bench.analysis.frame import RACES, to_frame
-from bench.report._raced import _FEW, race_answers, race_table, races_of, reasons
+from bench.report._raced import _FEW, race_answers, race_table, races_of
 from bench.report.page._html import to_html
+from bench.report.text import plain
 from reports import NASTY, Page, content_of
 
 NAMES = ("resnet18", "resnet34", "resnet50", "vgg16", "vgg19")
 NETS = [net for name in NAMES for net in by_name(name)]  # 10 to 50 ms; the last was never measured
-
-
-def reason(name: str, **changes: Any) -> str:
-    """Return why a network of the race is not the choice, with its row changed."""
-    kept = race(NETS)
-    kept["networks"] = [{**row, **changes} if row["network"] == name else row for row in kept["networks"]]
-    table = race_table(kept)
-    return reasons(kept, table)[table["network"].tolist().index(name)]
 
 
 def test_of_a_network_at_two_sizes_one_is_the_choice() -> None:
@@ -42,7 +34,6 @@ def test_of_a_network_at_two_sizes_one_is_the_choice() -> None:
     table = race_table(kept)
     assert table["best"].tolist() == [False, True, False, False]
     assert table["label"].tolist() == ["net 224 px", "timm:net.a 288 px", "torchvision:net.b", "other"]
-    assert [why == "the choice" for why in reasons(kept, table)] == table["best"].tolist()
     assert race_table({**kept, "networks": rows[:1], "best_input_size": None})["best"].tolist() == [True]
 
 
@@ -69,53 +60,9 @@ def test_of_very_many_that_were_never_measured_the_likeliest_have_a_span() -> No
     assert not without["span"].any()  # of races that kept no chances
 
 
-def test_the_choice_is_told_as_such() -> None:
-    assert reason("resnet18") == "the choice"
-
-
-def test_what_was_measured_says_how_it_stands_to_the_budget_and_the_front() -> None:
-    assert reason("resnet50") == "on the front, not for certain"
-    assert reason("resnet50", certain=True, holds="yes") == "on the front"
-    assert (
-        reason("resnet50", holds="no", excess=1.25) == "1.25 times the budget; on the front, not for certain"
-    )
-    assert reason("vgg16", holds="no", accuracy=0.61) == (
-        "over the budget; resnet50 is as accurate or more, at 30.0 ms"
-    )
-    assert reason("vgg16", holds="open").startswith(
-        "the interval of its cost lies on both sides of the budget"
-    )
-
-
-def test_what_was_never_measured_says_what_was_expected() -> None:
-    expected = "never measured: latency expected between 45.0 ms and 55.0 ms (95 %)"
-    assert reason("vgg19") == expected
-    assert reason("vgg19", budget_chance=0.0002, front_chance=0.0123) == (
-        f"{expected}; the chance that it holds the budget is under 0.1 %; "
-        "the chance that it belongs on the front is at most 1.2 %"
-    )
-    assert reason("vgg19", accuracy=0.61).endswith("; resnet50 is as accurate or more, at 30.0 ms")
-    assert reason("vgg19", cost_expected_low=None) == "never measured"
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"state": "failed", "reason": "out of memory"}, "out of memory"),
-        ({"state": "failed", "reason": ""}, "it failed"),
-        ({"state": "over"}, "over a budget, by what is counted, and so not timed"),
-        (
-            {"state": "over", "missed": "macs 20.0 GMAC, 2.00 times the budget"},
-            "macs 20.0 GMAC, 2.00 times the budget, by what is counted, and so not timed",
-        ),
-    ],
-)
-def test_what_was_not_raced_says_why(changes: dict[str, Any], told: str) -> None:
-    assert reason("vgg19", cost=None, **changes) == told
-
-
 def test_a_page_of_a_race_opens_with_its_answer_and_its_chart() -> None:
     kept = {**race(NETS), "answer": ["Take resnet18: it is the most accurate.", NASTY, 3]}
+    kept["networks"][1]["why"] = f"resnet18 is as accurate or more{NASTY}"
     run = make_run(records(NETS[:-1]))
     content = content_of(replace(run, info={**run.info, "race": kept}))
     page = Page(to_html(content))
@@ -124,6 +71,7 @@ def test_a_page_of_a_race_opens_with_its_answer_and_its_chart() -> None:
     assert [key for key, _ in content.sections][:2] == ["races", "front"]
     (shown,) = json.loads(page.scripts[0])["races"]
     assert (shown["limit"], shown["unit"], shown["better"]) == (0.05, "s", "lower")
+    assert [row["why"] for row in shown["rows"]] == ["", plain(kept["networks"][1]["why"]), "", "", ""]
     kinds = {row["label"]: row["is"] for row in shown["rows"]}
     assert kinds == {
         "resnet18": "certain", "resnet34": "behind", "resnet50": "possible", "vgg16": "behind", "vgg19": "never",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.analysis.choosing import COSTS, Budget, Choice, answer, held, missed
+from bench.analysis.choosing import COSTS, Budget, Choice, answer, held
 from bench.analysis.racing import MISSED, Race, Standing
 from bench.io import finite_json
 
@@ -27,8 +27,9 @@ class Raced:
     Attributes:
         choice: of all networks: beside what `bench.analysis.choosing.choose` has, its table has `state` (`measured`,
             `never`, `failed`, or `over` for what was counted to be over a budget), `counted`, `processes`, of each
-            raced cost ``COST_expected_low`` and ``COST_expected_high`` (of 95 %), `front_chance` and `budget_chance`
-            (at most, of what was never measured), `certain` (on the front beyond doubt), and `reason` (of a failure).
+            raced cost ``COST_expected_low`` and ``COST_expected_high`` (of 95 %; NaN where too few were measured),
+            `front_chance` and `budget_chance` (at most, of what was never measured), `certain` (on the front beyond
+            doubt), and `reason` (of a failure).
         standing: how far it came; None where nothing was measured.
         end: why it ended.
         disturbed: how many of the times were slowed down by other work on the machine.
@@ -119,39 +120,29 @@ class Raced:
         choice = answer(known, budgets, quantities[0], images)
         return cls(replace(choice, candidates=table), standing, end, disturbed)
 
-    def drawn(self, known_as: str, answer: Sequence[str]) -> dict[str, object]:
+    def drawn(self, known_as: str, answer: Sequence[str], why: Sequence[str]) -> dict[str, object]:
         """Return what a report of a race is made of, as plain values that a run keeps.
 
         Args:
             known_as: what the accuracies are, such as ``Top-1, published``.
             answer: what it came to, in sentences.
+            why: of each network why it was not chosen, in words.
         """
         choice, cost = self.choice, self.choice.cost
         limits = [budget.limit for budget in choice.budgets if budget.quantity == cost]
-        keys = [
-            "network",
-            "input_size",
-            "accuracy",
-            "state",
-            "counted",
-            "on_front",
-            "certain",
-            "holds",
-            "excess",
-            "processes",
-        ]
-        keys += ["reason", "front_chance", "budget_chance"]
+        keys = ["network", "input_size", "accuracy", "state", "on_front", "certain", "holds", "processes"]
+        keys += ["front_chance", "budget_chance"]
         ends = [cost, *(f"{cost}_{end}" for end in ("low", "high", "expected_low", "expected_high"))]
         rows = choice.candidates[[*keys, *ends]].rename(columns={c: c.replace(cost, "cost", 1) for c in ends})
-        rows["missed"] = [missed(row, choice.budgets) for _, row in choice.candidates.iterrows()]
+        best = choice.best if choice.budgets else None
         return {
             "answer": list(answer),
             "accuracy": known_as,
             "cost": cost,
             "limit": limits[0] if limits else None,
-            "best": None if choice.best is None else choice.best["network"],
-            "best_input_size": None if choice.best is None else int(choice.best["input_size"]),
-            "networks": finite_json(rows.to_dict("records")),
+            "best": None if best is None else best["network"],
+            "best_input_size": None if best is None else int(best["input_size"]),
+            "networks": finite_json(rows.assign(why=list(why)).to_dict("records")),
         }
 
 
@@ -173,6 +164,8 @@ def _fill(table: pd.DataFrame, rows: Any, standing: Standing, quantities: Sequen
             table.loc[rows[measured], quantity + _turned(quantity, end)] = _natural_cost(
                 quantity, values[measured]
             )
+        if not standing.enough:
+            continue
         low, high = posterior.interval()
         waiting = standing.waiting
         for end, values in {"_low": low, "_high": high}.items():

@@ -103,7 +103,7 @@ def race(
     """
     from bench.facts.accuracy import Accuracies
     from bench.facts.entrants import Known
-    from bench.report.race import check_explained, race_sentences
+    from bench.report.race import check_explained, race_sentences, why_not
 
     if not (math.isfinite(minutes) and minutes > 0):
         raise ConfigError(f"--minutes {minutes:g} is no time to race in", "such as --minutes 10")
@@ -135,7 +135,8 @@ def race(
             raced = course.answer(store)
             jobs = [planned.job.to_json() for planned in course.plan]
             kind = f"{known.accuracy.capitalize()}, {known.origin}"
-            store.write_info({**info, "jobs": jobs, "race": raced.drawn(kind, race_sentences(raced, known))})
+            kept = raced.drawn(kind, race_sentences(raced, known), why_not(raced))
+            store.write_info({**info, "jobs": jobs, "race": kept})
         return Chosen(path, course.summary, raced, known)
 
 

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Hashable, Sequence
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis.choosing import COSTS, Choice, missed
@@ -271,13 +270,16 @@ def check_explained(known: Known, patterns: Sequence[str]) -> None:
 
 def _explained(raced: Raced, known: Known, patterns: Sequence[str]) -> list[str]:
     """Return a line for each network that a pattern names: why it was not chosen."""
-    table, lines = raced.choice.candidates, []
-    for pattern in patterns:
-        named = called([*table["network"], *known.without], pattern)
-        lines += [f"{_named(row)}: {_why(row, raced)}" for _, row in table[named[: len(table)]].iterrows()]
-        without = itertools.compress(known.without, named[len(table) :])
-        lines += [f"{name}: left out, as no accuracy of it is known" for name in without]
-    return lines
+    networks, why = [_named(row) for _, row in raced.choice.candidates.iterrows()], why_not(raced)
+    lines = [f"{network}: {reason}" for network, reason in zip(networks, why, strict=True)]
+    lines += [f"{name}: left out, as no accuracy of it is known" for name in known.without]
+    names = [*raced.choice.candidates["network"], *known.without]
+    return [line for pattern in patterns for line in itertools.compress(lines, called(names, pattern))]
+
+
+def why_not(raced: Raced) -> list[str]:
+    """Return of each network of the race why it was not chosen."""
+    return [_why(row, raced) for _, row in raced.choice.candidates.iterrows()]
 
 
 def _named(row: _Row) -> str:
@@ -286,79 +288,65 @@ def _named(row: _Row) -> str:
 
 
 def _why(row: _Row, raced: Raced) -> str:
-    """Return why a network was not chosen."""
     if row["state"] == "failed":
-        return str(row["reason"])
+        return str(row["reason"] or "it failed")
     if row["state"] == "over":
-        return _counted(row, raced.choice)
-    return _expected(row, raced) if row["state"] == "never" else _measured(row, raced)
+        return f"{_over(row, raced.choice)}, by what is counted, and so not timed"
+    said = _expected(row, raced) if row["state"] == "never" else _measured(row, raced.choice)
+    return "; ".join(said) or "less accurate"
 
 
-def _measured(row: _Row, raced: Raced) -> str:
-    """Return why a network that was measured was not chosen."""
-    choice = raced.choice
-    if choice.best is not None and choice.budgets and row.name == choice.best.name:
-        return "chosen"
-    if row["holds"] == "no":
-        return f"{missed(row, choice.budgets)}, measured in {_processes(row)}"
-    if row["holds"] == "open" and (choice.best is None or row["accuracy"] > choice.best["accuracy"]):
-        return _why_open(row)
-    if row["on_front"]:
-        return "on the front" + ("; less accurate than the choice" if choice.budgets else "")
-    other = _ahead(row, raced, row[choice.cost])
-    return f"{other}, both measured, this one in {_processes(row)}" if other else "less accurate"
-
-
-def _counted(row: _Row, choice: Choice) -> str:
+def _over(row: _Row, choice: Choice) -> str:
     """Return which budgets of counts a network is over."""
-    words = []
-    for budget in choice.budgets:
-        name, value = budget.quantity.replace("_", " "), row[budget.quantity]
-        if budget.quantity not in RACED and math.isnan(value):
-            words.append(f"{name} are not known")
-        elif budget.quantity not in RACED and value > budget.limit:
-            words.append(
-                f"{name} {show(value, budget.unit)}, over the budget of {show(budget.limit, budget.unit)}"
-            )
-    return " and ".join(words)
+    unknown = [b.quantity for b in choice.budgets if b.quantity not in RACED and math.isnan(row[b.quantity])]
+    words = [f"{quantity.replace('_', ' ')} are not known" for quantity in unknown]
+    return " and ".join(filter(None, [*words, missed(row, choice.budgets)]))
 
 
-def _processes(row: _Row) -> str:
+def _measured(row: _Row, choice: Choice) -> list[str]:
+    """Return how a network that was measured stands to the budget, the choice and the front."""
+    best = choice.best if choice.budgets else None
+    if best is not None and row.name == best.name:
+        return ["the choice"]
     n = int(row["processes"])
-    return f"{n} process{'es' if n != 1 else ''}"
+    said = []
+    if row["holds"] == "no":
+        said.append(f"{missed(row, choice.budgets)}, measured in {n} process{'es' if n != 1 else ''}")
+    elif row["holds"] == "open" and (best is None or row["accuracy"] > best["accuracy"]):
+        said.append(_why_open(row))
+    elif best is not None:
+        said.append("less accurate than the choice")
+    if row["on_front"]:
+        said.append("on the front" if row["certain"] else "on the front, not for certain")
+    return [*said, *_ahead(row, choice, row[choice.cost])]
 
 
-def _expected(row: _Row, raced: Raced) -> str:
+def _expected(row: _Row, raced: Raced) -> list[str]:
     """Return what is expected of a network that was never measured, and the chances that follow from it."""
     choice, unit = raced.choice, COSTS[raced.choice.cost][0]
     if raced.standing is None or not raced.standing.enough:
-        return "never measured, and too few were to say what it may be"
+        return ["never measured, and too few were to say what it may be"]
     low, high = (row[f"{choice.cost}_expected_{end}"] for end in ("low", "high"))
     said = [f"never measured: {choice.cost} expected between {show(low, unit)} and {show(high, unit)} (95 %)"]
     if not row["counted"]:
         said.append("its MACs were not counted in the time, and are guessed")
-    best = choice.best
-    if choice.budgets and best is not None and row["accuracy"] <= best["accuracy"]:
+    if choice.budgets and choice.best is not None and row["accuracy"] <= choice.best["accuracy"]:
         said.append("not more accurate than the choice")
     elif choice.budgets:
         said.append(f"the chance that it holds the budget is {at_most(row['budget_chance'])}")
-    middle = float(np.sqrt(low * high))
-    if other := _ahead(row, raced, middle):
-        said.append(f"{other}; the chance that it belongs on the front is {at_most(row['front_chance'])}")
-    else:
-        said.append(f"the chance that it belongs on the front is {at_most(row['front_chance'])}")
-    return "; ".join(said)
+    said += _ahead(row, choice, math.sqrt(low * high))
+    return [*said, f"the chance that it belongs on the front is {at_most(row['front_chance'])}"]
 
 
-def _ahead(row: _Row, raced: Raced, cost: float) -> str:
-    """Return which network on the front is as accurate or more, and its cost; empty where none costs less."""
-    choice = raced.choice
+def _ahead(row: _Row, choice: Choice, cost: float) -> list[str]:
+    """Return which network on the front is as accurate or more at no more cost, where one is."""
+    if row["on_front"]:
+        return []
     table, key = choice.candidates, choice.cost
-    front = table[table["on_front"] & (table["accuracy"] >= row["accuracy"])].drop(
-        index=row.name, errors="ignore"
-    )
-    cheaper = front[key] <= cost if COSTS[key][1] == "lower" else front[key] >= cost
-    if not cheaper.any():
-        return ""
-    other = front[cheaper].sort_values("accuracy", kind="stable").iloc[0]
-    return f"{_named(other)} ({show(other[key], COSTS[key][0])}) is as accurate or more"
+    front = table[table["on_front"] & (table["accuracy"] >= row["accuracy"])]
+    cheaper = front[key].le if COSTS[key][1] == "lower" else front[key].ge
+    others = front[cheaper(cost)].sort_values("accuracy", kind="stable")
+    return [
+        f"{_named(other)} ({show(other[key], COSTS[key][0])}) is as accurate or more"
+        for _, other in others.iloc[:1].iterrows()
+    ]

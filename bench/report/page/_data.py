@@ -23,7 +23,7 @@ from bench.io import JsonObject
 from bench.plan.task import tasks
 from bench.records.flags import spoken
 from bench.report._choice import TITLES
-from bench.report._raced import bare_name, race_table, races_of, reasons
+from bench.report._raced import bare_name, race_table, races_of
 from bench.report._short_names import OWN
 from bench.report.figures._style import COLOURS, family_name, looks
 from bench.report.tables._columns import COMPARISON, published_share, quantity_column
@@ -290,7 +290,6 @@ def _races(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, objec
     charted = set(table["network"])
     for name, race in races_of(frame):
         rows = race_table(race)
-        rows = rows.assign(why=reasons(race, rows))
         unit, better = COSTS[race["cost"]]
         yield {
             "run": plain(name),

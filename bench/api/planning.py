@@ -15,7 +15,7 @@ from bench.api.runs import open_executor, run_folder
 from bench.execution.places import Place, places_for
 from bench.execution.rehearsal import rehearse
 from bench.execution.runner import reusable
-from bench.plan.estimate import DRIFT_FROM, Forecast, estimator, report_s
+from bench.plan.estimate import DRIFT_FROM, Forecast, controlled, estimator, report_s
 from bench.plan.expand import Planned
 from bench.plan.task import TASKS
 from bench.records.history import durations
@@ -62,7 +62,7 @@ class Plan:
         more_s = Forecast.further_s([row.planned for row in self.rows], lambda one: known[one.job.id])
         timed = [known[one.job.id] for one in jobs if one.is_timed]
         more_s /= len(self.places)
-        more_s += timed[0] if len(timed) >= DRIFT_FROM * len(self.places) else 0.0
+        more_s += controlled(timed, float) if len(timed) >= DRIFT_FROM * len(self.places) else 0.0
         if len(self.places) == 1:  # those that need not be alone run beside others of their kind
             cores = self.places[0].cores
             beside = (

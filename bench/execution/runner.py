@@ -26,7 +26,7 @@ from bench.execution._side_by_side import at_once, beside, side_by_side
 from bench.execution._wants import NOTHING, wanted
 from bench.execution.places import Place, PlaceLostError, Remote, places_for
 from bench.io import JsonObject, uncollected
-from bench.plan.estimate import DRIFT_FROM
+from bench.plan.estimate import DRIFT_FROM, controlled
 from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.records import environment
@@ -246,7 +246,7 @@ class _Bench:
         artefacts: folder of what backends make of networks, for jobs of this machine; None for none.
         cancelled: set where no further job is to begin.
         locks: of devices, where jobs run at several places.
-        timed_at: places of the jobs that were timed, by their ids.
+        timed: first ends of the jobs that were timed, by their ids.
         lost: places that are gone; where none is left, the run is over.
         cut_off: jobs that were under way there.
         guard: of the lost places, as several jobs may find out at once.
@@ -260,7 +260,7 @@ class _Bench:
     artefacts: Path | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     locks: SharedLocks = field(default_factory=SharedLocks)
-    timed_at: dict[str, Place] = field(default_factory=dict)
+    timed: dict[str, _Done] = field(default_factory=dict)
     lost: set[Place] = field(default_factory=set)
     cut_off: list[Planned] = field(default_factory=list)
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -280,10 +280,10 @@ class _Bench:
         left_s = math.inf if self.time_left is None else max(round(self.time_left()), _LAST_S)
         return min(planned.timeout_s, left_s)
 
-    def note(self, end: End) -> None:
-        """Remember where a job was timed."""
+    def note(self, end: _Done) -> None:
+        """Remember a job that was timed, as it was the first time."""
         if end.planned.is_timed:
-            self.timed_at[end.planned.job.id] = end.place
+            self.timed.setdefault(end.planned.job.id, end)
 
     def lose(self, place: Place) -> bool:
         """Let nothing more go to a place; return whether that is news."""
@@ -319,16 +319,22 @@ def _records(todo: Sequence[Planned], bench: _Bench) -> Generator[Record]:
         yield from _once(repeated, bench, len(todo) + len(again))
     controls = _controls(todo, bench) if bench.part_after is None else []
     controls = [replace(p, role="drift_control") for p in controls]
-    yield from _once(controls, bench, len(todo) + len(again) + len(controls), bench.timed_at)
+    at = {p.job.id: bench.timed[p.job.id].place for p in controls}
+    yield from _once(controls, bench, len(todo) + len(again) + len(controls), at)
 
 
 def _controls(todo: Sequence[Planned], bench: _Bench) -> list[Planned]:
-    """Return the first job that was timed at each place: once more, it shows how the machine changed meanwhile."""
-    timed: dict[Place, list[Planned]] = {}
+    """Return for each place one of the first jobs timed there: once more, it shows how the machine changed meanwhile.
+
+    It is of those the one that took about as long as the others, and not the minutes of a single slow one.
+    """
+    timed: dict[Place, list[_Done]] = {}
     for planned in todo:
-        if planned.is_timed and (place := bench.timed_at.get(planned.job.id)) is not None:
-            timed.setdefault(place, []).append(planned)
-    return [jobs[0] for place in bench.left if len(jobs := timed.get(place, [])) >= DRIFT_FROM]
+        end = bench.timed.get(planned.job.id)
+        if end is not None and end.record.status == "ok" and not end.record.is_disturbed:
+            timed.setdefault(end.place, []).append(end)
+    ends = (timed.get(place, []) for place in bench.left)
+    return [controlled(of, lambda end: end.record.duration_s).planned for of in ends if len(of) >= DRIFT_FROM]
 
 
 def _once(

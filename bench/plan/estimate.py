@@ -11,19 +11,21 @@ import csv
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from statistics import median
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from bench.plan.card import ArchCard
 from bench.plan.expand import Planned
 from bench.plan.job import Job
 from bench.plan.settings import UNPREPARED, Timed
 from bench.plan.task import TASKS, UNKNOWN, Work
+
+_T = TypeVar("_T")
 
 _GUESS_ENERGY_S = 2.0  # of the pass for energy on a GPU, besides; few laptops let their counter be read
 _GUESS_COMPILE_S = 18.0  # of compiling a network, besides
@@ -211,7 +213,12 @@ def wants_counts(planned: Planned) -> bool:
 _FURTHER = 0.08  # of the planned processes of times, how much the further ones take where there is doubt
 
 DRIFT_FROM = 4
-"""Timed jobs at a place, from which the first is timed again at the end, to see how the machine drifts."""
+"""Timed jobs at a place, from which one of the first is timed again at the end, to see how the machine drifts."""
+
+
+def controlled(timed: Sequence[_T], seconds: Callable[[_T], float]) -> _T:
+    """Return which of the jobs timed at a place is timed again: of the first ones the lower median by its seconds."""
+    return sorted(timed[:DRIFT_FROM], key=seconds)[(DRIFT_FROM - 1) // 2]
 
 
 def report_s(start_s: float, records: int) -> float:
@@ -281,7 +288,7 @@ class Forecast:
         plan = list(plan)
         self._pending = {p.job.id: (p.job, estimate(p)) for p in plan}
         self._timed = [p.job.id for p in plan if p.is_timed]
-        self._control = self._controlled()
+        self._controls = self._controlled()
         self._further_s = self.further_s(plan, estimate)
         self._cores, self._now = cores, now
         self._own: dict[_Likeness, list[float]] = defaultdict(list)
@@ -294,12 +301,12 @@ class Forecast:
         """Expect no more of jobs that need not run."""
         for job in jobs:
             self._pending.pop(job.id, None)
-        self._control = self._controlled()
+        self._controls = self._controlled()
 
-    def _controlled(self) -> tuple[Job, float] | None:
-        """Return the job that is timed once more at the end, and its estimate; None where too few are timed."""
+    def _controlled(self) -> list[tuple[Job, float]]:
+        """Return the jobs, one of which is timed once more at the end, with estimates; none where too few are timed."""
         timed = [self._pending[one] for one in self._timed if one in self._pending]
-        return timed[0] if len(timed) >= DRIFT_FROM else None
+        return timed[:DRIFT_FROM] if len(timed) >= DRIFT_FROM else []
 
     def begin(self) -> None:
         """Begin to count, as the first job does."""
@@ -312,8 +319,8 @@ class Forecast:
 
     def took(self, job: Job, seconds: float) -> None:
         """Take what a job took that has just ended; one that was not planned tells of those that are alike."""
-        if not self._pending and self._control and job.id == self._control[0].id:
-            self._control = None
+        if not self._pending and any(job.id == one.id for one, _ in self._controls):
+            self._controls = []
         elif job.id not in self._pending:
             self._further_s = max(0.0, self._further_s - seconds)
         _, expected_s = self._pending.pop(job.id, (job, seconds))
@@ -326,7 +333,8 @@ class Forecast:
         left_s = self._further_s * self._whole.ratio
         for job, expected_s in (pending := list(self._pending.values())):  # another thread may ask
             left_s += self._seconds(job, expected_s) * self._beside(job)
-        left_s += self._seconds(*self._control) if self._control else 0.0
+        if self._controls:
+            left_s += controlled([self._seconds(*one) for one in self._controls], float)
         if self._begin_s is None or not pending:
             return left_s
         whole_s = self._whole.covered_s + _PRIOR_S

@@ -452,6 +452,24 @@ def test_what_is_counted_is_not_timed(tmp_path: Path) -> None:
     )
 
 
+def test_of_a_budget_of_counts_alone_what_holds_it_and_was_not_timed_may_be_the_better_choice(
+    tmp_path: Path,
+) -> None:
+    """Six processes of small networks say nothing of the others; with more time the best is timed."""
+    fifty = Budget("parameters", 50e6)
+    rows = accuracies().query("set == 'val' and source == 'torchvision' and parameters <= 50e6")
+    best = rows[rows["network"].isin(NAMES)].sort_values("top1")["weights"].iloc[-1]
+    cut, _ = raced(tmp_path, fifty, minutes=0.1, executor=Machine(takes={"infer": 1.0}))
+    assert cut.raced.choice.best is not None
+    assert cut.raced.choice.best["network"] != best
+    assert not cut.raced.budget_decided
+    assert "parameters ≤ 50.0 M, as far as is known" in race_sentences(cut.raced, cut.known)[0]
+    whole, _ = raced(tmp_path, fifty)
+    assert whole.raced.budget_decided
+    assert whole.raced.choice.best is not None
+    assert whole.raced.choice.best["network"] == best
+
+
 def test_nothing_holds_the_budget(tmp_path: Path) -> None:
     done, _ = raced(tmp_path, Budget("latency", 0.001))
     assert done.raced.choice.best is None

@@ -41,6 +41,9 @@ SPEED_CSV = (
 )
 
 
+SPEED = "benchmark-infer-amp-nchw-pt300-cu140-9090"
+
+
 def table(*rows: tuple[str, float, float], **columns: list[float]) -> pd.DataFrame:
     """Return candidates of (name, accuracy, latency in s)."""
     made = pd.DataFrame(rows, columns=["network", "accuracy", "latency"])
@@ -315,7 +318,7 @@ def test_networks_of_a_run_have_their_own_costs_and_published_accuracies() -> No
 def files(folder: Path) -> list[Path]:
     accuracy, speed = (
         folder / "results-imagenet.csv",
-        folder / "benchmark-infer-amp-nchw-pt300-cu140-9090.csv",
+        folder / f"{SPEED}.csv",
     )
     accuracy.write_text(
         ACCURACY_CSV + 'net.one,224,80.5,95.25,1.5,0.9,bicubic\nnet.two,224,81,95.5,"1,001.5",1,bilinear\n'
@@ -328,7 +331,7 @@ def test_files_become_facts_and_replace_their_like(tmp_path: Path) -> None:
     read = update(files(tmp_path), tmp_path / "facts", commit="abc", date="2026-01-02")
     assert [(s.name, s.kind, s.of, s.rows) for s in read] == [
         ("results-imagenet", "accuracy", "val", 2),
-        ("benchmark-infer-amp-nchw-pt300-cu140-9090", "speed", "rtx9090", 1),
+        (SPEED, "speed", "rtx9090", 1),
     ]
     assert read[1].conditions == {
         "precision": "amp", "layout": "nchw", "torch": "3.0.0", "cuda": "14.0", "compiled": False,
@@ -357,6 +360,20 @@ def test_files_become_facts_and_replace_their_like(tmp_path: Path) -> None:
             "line 2: top1 is .*no percentage",
         ),
         ("results-sketch.csv", ACCURACY_CSV + ",224,70,90,1,1,bicubic\n", "line 2: model is empty"),
+        ("results-sketch.csv", ACCURACY_CSV + "x,inf,70,90,1,1,bicubic\n", "line 2: img_size is inf"),
+        (
+            "results-sketch.csv",
+            ACCURACY_CSV + "x,224.5,70,90,1,1,bicubic\n",
+            "line 2: img_size .*no whole number",
+        ),
+        (
+            "results-sketch.csv",
+            ACCURACY_CSV + 2 * "x,224,70,90,1,1,bicubic\n",
+            "line 3: model is 'x', .*already",
+        ),
+        (f"{SPEED}.csv", SPEED_CSV + "x,224,inf,8,1,1,1\n", "line 2: infer_samples_per_sec is inf"),
+        (f"{SPEED}.csv", SPEED_CSV + "x,224,9,1e12,1,1,1\n", "line 2: infer_batch_size"),
+        (f"{SPEED}.csv", SPEED_CSV + "x,224,9,8,1,4.1G,1\n", "line 2: infer_gmacs is '4.1G'"),
         ("results-sketch.csv", "", "no CSV"),
         ("results-sketch.csv", None, "cannot read"),
     ],
@@ -369,6 +386,19 @@ def test_a_file_that_is_none_changes_nothing(
     with pytest.raises(BenchError, match=message):
         update([tmp_path / name], tmp_path / "facts")
     assert not (tmp_path / "facts").exists()
+
+
+def test_columns_may_stand_anywhere_and_further_ones_are_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / f"{SPEED}.csv"
+    lines = (
+        "infer_gmacs,flops,infer_batch_size,model,infer_img_size,param_count,infer_samples_per_sec",
+        ",x,1,a,32,1,9",
+    )
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, "0.5,?,8,a,32,1,9", ""]).encode())
+    (source,) = update([file], tmp_path / "facts")
+    rows = speeds(tmp_path / "facts").query(f"source == '{source.name}'")
+    assert rows["macs"].isna().tolist() == [True, False]
+    assert rows[["batch_size", "throughput", "input_size"]].values.tolist() == [[1, 9, 32], [8, 9, 32]]
 
 
 def test_two_files_of_one_name_and_a_day_that_is_none_change_nothing(tmp_path: Path) -> None:
@@ -396,9 +426,11 @@ def test_damaged_facts_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("BENCH_FACTS", str(tmp_path))
     with pytest.raises(BenchError, match="no facts in"):
         sources()
-    (tmp_path / "sources.json").write_text("[{}]")
-    with pytest.raises(BenchError, match="no list of sources"):
-        sources()
+    good = {"name": "a", "kind": "accuracy", "of": "val", "rows": 1}
+    for text in ("[{}]", json.dumps([{**good, "kind": "speeds"}]), json.dumps([{**good, "of": "train"}])):
+        (tmp_path / "sources.json").write_text(text)
+        with pytest.raises(BenchError, match="no list of sources"):
+            sources()
     (tmp_path / "speed.parquet").write_bytes(b"PAR1")
     with pytest.raises(BenchError, match="it is damaged, cut short, or no Parquet"):
         speeds()
@@ -635,6 +667,27 @@ def test_runs_that_have_no_network_in_common_say_what_they_have(
     with pytest.raises(ConfigError, match=message) as told:
         Candidates.measured(run, accuracies, [])
     assert tip in str(told.value.tip)
+
+
+def test_of_a_network_that_was_evaluated_in_several_ways_the_best_counts() -> None:
+    """Not the mean of them, which it has reached in none."""
+    made = evaluated(("lenet5", 0.8), ("mlp", 0.7))
+    settings = {"data": "digits", "device": "cpu", "precision": "bf16"}
+    again = [
+        structs.replace(
+            record,
+            job=Job(task="evaluate", arch=record.job.arch, settings=settings, seed=seed, input_size=32, in_channels=1,
+                    num_classes=10),
+            measurements=(record.measurements[0].changed(samples=(top1,)),),
+        )
+        for record, seed, top1 in zip([made.records[0]] * 2 + [made.records[1]], (0, 1, 0), (0.7, 0.96, math.nan),
+                                      strict=True)
+    ]  # fmt: skip
+    known = Accuracies.measured(replace(made, records=(*made.records, *again)))
+    assert known.rows[["network", "accuracy"]].values.tolist() == [["mlp", 0.7], ["lenet5", 0.83]]
+    assert known.remark.endswith("400 images. In several ways, of which the best counts: lenet5.")
+    with pytest.raises(ConfigError, match="none of its trainings and evaluations ended well"):
+        Accuracies.measured(replace(made, records=(again[2],)))
 
 
 def test_a_run_without_accuracies_is_told() -> None:

@@ -362,6 +362,29 @@ def test_another_transform_is_explained_beside_the_right_one_and_again(trained: 
     assert causes("transform={mean: [3], std: [9]}") == [[("normalisation",)]] * 2
 
 
+def test_a_training_says_what_it_came_to_on_the_images_that_it_was_tested_on_alone(tmp_path: Path) -> None:
+    """A folder may hold val as well as test."""
+    shades = {"dark": 20, "light": 230}
+    for part, count in {"train": 4, "test": 3, "val": 3}.items():
+        for name, grey in shades.items():
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (32, 32), (grey, i, 9)).save(tmp_path / "data" / part / name / f"{i}.png")
+    data = f"imagefolder:{tmp_path}/data"
+    bench.train("lenet5", dataset=data, epochs=1, seeds=1, keep_weights=True, results=tmp_path, executor="inline",
+                overrides=["threads=1"], name="t")  # fmt: skip
+
+    def published(split: str | None) -> tuple[str, str]:
+        done = bench.evaluate("t", split=split, results=tmp_path, executor="inline", name="e", explain=False)
+        (one,) = Reproduction.of_each(Evaluations.of(to_frame([done.invocation])))
+        return one.word, one.why
+
+    assert published(None)[0] == published("test")[0] == "reproduced"
+    assert published("val")[0] == "nothing published"
+    Image.new("RGB", (32, 32), (230, 9, 9)).save(tmp_path / "data" / "test" / "light" / "0.png")
+    assert ", and files there have changed since" in published(None)[1]
+
+
 def test_one_training_is_asked_for_by_its_id(trained: Path) -> None:
     record = bench.api._running.read_run(trained / "t").records[0]
     done = bench.evaluate(record.job.id, results=trained, executor="inline", name="one", limit=20)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from bench.datasets import _imagenet
 from bench.datasets._imagenet import categories
 from bench.datasets.classes import _IMAGENETTE, ClassMap, Vocabulary
 from bench.datasets.evaluation import EvaluationSet, _balanced
@@ -83,6 +86,15 @@ def test_a_class_without_images_keeps_its_place(tmp_path: Path) -> None:
     images = EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
     assert (images.classes, images.labels.tolist()) == (("a", "b", "c"), [0, 0, 2, 2])
     assert "no images of b" in images.note
+
+
+def test_folders_of_one_name_in_two_spellings_are_one_class(tmp_path: Path) -> None:
+    """As a training has them: letters with accents are composed, or not."""
+    composed, split = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    folder(tmp_path, composed, split, "tea")
+    images = EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
+    assert images.classes == (composed, "tea")
+    assert images.labels.tolist() == [0, 0, 0, 0, 1, 1]
 
 
 def test_other_files_have_another_digest(tmp_path: Path) -> None:
@@ -158,10 +170,19 @@ def test_imagenette_is_known_by_its_ids() -> None:
     assert "10 of the network's 1000 classes" in classes.note
 
 
-def test_a_thousand_ids_are_in_their_order() -> None:
-    ids = [f"n{number:08d}" for number in range(1000)]
+def test_a_thousand_ids_are_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = _imagenet.ids() or tuple(f"n{number:08d}" for number in range(1000))
+    if not _imagenet.ids():
+        lines = "".join(f"{synset}\n" for synset in ids).encode()
+        monkeypatch.setattr(_imagenet, "_SHA256", hashlib.sha256(lines).hexdigest())
     classes = ClassMap.of(ids, Vocabulary(1000))
     assert (classes.outputs, classes.by, classes.doubt) == (tuple(range(1000)), "wordnet_ids", "")
+
+
+def test_ids_that_are_as_many_as_outputs_of_unknown_meaning_are_a_doubt() -> None:
+    classes = ClassMap.of([*_IMAGENETTE], Vocabulary(10))
+    assert (classes.outputs, classes.by) == (tuple(range(10)), "wordnet_ids")
+    assert "not known: they are taken in the order of the WordNet ids" in classes.doubt
 
 
 @pytest.mark.parametrize("name", ["LOC_synset_mapping.txt", "imagenet_class_index.json"])
@@ -224,8 +245,9 @@ def test_classes_that_fit_no_outputs_are_told(
 
 def test_a_class_in_place_of_one_of_imagenet_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [f"n{number:08d}" for number in range(1000)]
-    monkeypatch.setattr("bench.datasets.classes._imagenet.ids", lambda: tuple(ids))
-    assert not ClassMap.of(ids, Vocabulary(1000)).doubt
+    monkeypatch.setattr(_imagenet, "ids", tuple)
+    assert "some of the WordNet ids are none of ImageNet's" in ClassMap.of(ids, Vocabulary(1000)).doubt
+    monkeypatch.setattr(_imagenet, "ids", lambda: tuple(ids))
     assert "n00001000 is none of ImageNet's" in ClassMap.of([*ids[1:], "n00001000"], Vocabulary(1000)).doubt
 
 

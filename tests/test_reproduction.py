@@ -70,6 +70,15 @@ class TestAllImages:
         assert one.word == "reproduced"
         assert "all 400 images but 2" in one.why
 
+    def test_images_left_out_that_may_change_the_verdict_make_it_one_of_a_part(self, tmp_path: Path) -> None:
+        """360 of 400 are right, and 0.9 holds; of the 40 left out, all may be wrong: 360 of 440 are 82 %."""
+        record = evaluated(
+            tmp_path, "a", right_so_often(LABELS, 0.9, 10), LABELS, detail=trained(0.9, 440), left_out=40
+        )
+        (one,) = verdicts(tmp_path, record)
+        assert one.word == "compatible"
+        assert "on 400 images of 440, which cannot reproduce it" in one.why
+
 
 class TestPart:
     def test_is_compatible_at_most(self, tmp_path: Path) -> None:
@@ -183,6 +192,10 @@ class TestPublished:
             tmp_path, evaluated(tmp_path, "a", [0, 1], [0, 1], detail=trained(1.0, 2), **fields)
         )
         assert other.word == "nothing published"
+
+    def test_of_what_is_published_of_other_images_alone_there_is_none(self, tmp_path: Path) -> None:
+        rows = self.FACTS.assign(set="real")
+        assert _published_of(self.of(tmp_path, "timm:resnet50.a1_in1k"), rows) is None
 
     def test_of_unknown_weights_or_other_classes_there_is_none(self, tmp_path: Path) -> None:
         assert _published_of(self.of(tmp_path, "timm:resnet50.other"), self.FACTS) is None
@@ -397,6 +410,25 @@ class TestPlanted:
         one = with_tries(tmp_path, evaluate(tmp_path, order=order), order)
         assert one.causes == ("label order",)
         assert "another order" in one.remark
+
+    @pytest.mark.parametrize("cause", ["crop", "normalisation", "colour order"])
+    def test_the_order_of_labels_is_named_together_with_what_else_is_wrong(
+        self, tmp_path: Path, cause: str
+    ) -> None:
+        order = [3, 1, 2, 0, 7, 5, 4, 6]
+        one = with_tries(tmp_path, evaluate(tmp_path, PLANTED[cause], order=order), order)
+        assert one.causes == (f"{cause} and label order",)
+
+    @pytest.mark.parametrize(("swapped", "said"), [((3, 11), "another order"), ((3, 3), "")])
+    def test_two_of_many_classes_that_are_swapped_are_noticed(
+        self, tmp_path: Path, swapped: tuple[int, int], said: str
+    ) -> None:
+        """They are 4 % of the images, and nearly all of their own."""
+        labels, order = np.repeat(np.arange(50), 40), np.arange(50)
+        order[list(swapped)] = order[list(swapped)[::-1]]
+        answers = order[right_so_often(labels, 0.8, 50)]
+        (one,) = verdicts(tmp_path, evaluated(tmp_path, "a", answers, labels))
+        assert (said in one.remark, bool(one.remark)) == (True, bool(said))
 
     def test_two_causes_together_are_no_single_one(self, tmp_path: Path) -> None:
         both = {**PLANTED["colour order"], **PLANTED["normalisation"]}

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 from shades import evaluate, ok, value
+from torch import nn
 
 from bench.archs.naming import _pretrained, parse, resolve
+from bench.archs.naming._weights import load, read
 from bench.archs.safetensors import check_state, read_safetensors, read_told, write_safetensors
 from bench.errors import BenchError, InvalidModelError, StoreError, UnsupportedError
 from bench.plan.config import Experiment
@@ -190,6 +192,26 @@ def test_of_a_checkpoint_with_several_weights_the_record_says_which_and_another_
     failed = evaluate(shades, weights=f"{file}#optimizer").summary.records[-1]
     assert dict(failed.error or {})["message"].endswith("several.pt holds no weights as optimizer")
     assert dict(failed.error or {})["tip"] == "it has model, model_ema"
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda state: {f"module.{key}": value for key, value in state.items()},
+    lambda state: {"state_dict": {f"model.{key}": value for key, value in state.items()}, "epoch": 3},
+    lambda state: {f"module.net._orig_mod.{key}": value for key, value in state.items()},
+    lambda state: {"ema": {"updates": 3, "module": state}},
+])  # fmt: skip
+def test_what_weights_are_wrapped_in_is_taken_away(tmp_path: Path, wrap: Any) -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1)))
+    state = {key: torch.full_like(value, 7) for key, value in model.state_dict().items()}
+    torch.save(wrap(state), tmp_path / "w.pt")
+    load(model, read(tmp_path / "w.pt"), tmp_path / "w.pt", "net")
+    assert all((value == 7).all() for value in model.state_dict().values())
+
+
+def test_weights_of_another_network_are_told_as_they_are_called(tmp_path: Path) -> None:
+    torch.save({"trunk.body.kernel": torch.ones(1)}, tmp_path / "w.pt")
+    with pytest.raises(InvalidModelError, match=r"not of the network: trunk\.body\.kernel"):
+        load(nn.Linear(2, 3), read(tmp_path / "w.pt"), tmp_path / "w.pt", "net")
 
 
 # --- files of weights ---

@@ -190,11 +190,13 @@ class Race:
     Attributes:
         entrants: the networks.
         costs: what is raced; the front is of the first.
+        counted: whether a budget is of counts, which all entrants hold, as far as they are counted.
         failed: entrants that cannot be measured.
     """
 
     entrants: Entrants
     costs: list[RacedCost]
+    counted: bool = False
     failed: set[int] = field(default_factory=set)
     _seconds: _Floats = field(init=False, repr=False)  # of a process, each
 
@@ -236,7 +238,7 @@ class Race:
         enough = len(at) >= min(_START, n - len(self.failed))
         front_chances = np.where(waiting, np.minimum(posteriors[0].below(limits), holding), 0.0)
         budget = np.zeros(n)
-        if any(cost.limit is not None for cost in self.costs):
+        if self.counted or any(cost.limit is not None for cost in self.costs):
             better = waiting & (accuracy > (-math.inf if best is None else accuracy[best]))
             budget = np.where(better, _all_held(self.costs, posteriors, n), 0.0)
         return Standing(

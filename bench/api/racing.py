@@ -353,6 +353,7 @@ class _Course:
                 RacedCost(CostModel(entrants), own, limits.get(quantity), exact=quantity == "memory")
                 for quantity, own in zip(self.quantities, nothing, strict=True)
             ],
+            counted=not {*limits} <= {*self.quantities},
         )
 
     def _plan_times(self) -> None:

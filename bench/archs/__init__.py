@@ -52,7 +52,6 @@ class Weights:
         transform: what is done to images, as fields of `bench.datasets.transforms.Transform`; None where that is not
             declared.
         classes: names of the outputs, with synonyms behind commas; empty where they are not known.
-        ids: the WordNet ids of the outputs; empty where they are not known.
         source: who declares it.
         training: of a stored training, what decides how its test images were looked at.
         find: where they lie; None where they are not on this machine.
@@ -65,7 +64,6 @@ class Weights:
     name: str
     transform: JsonObject | None = None
     classes: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
     source: str = ""
     training: JsonObject | None = None
     find: Callable[[], Path | None] = lambda: None

@@ -93,13 +93,11 @@ class Vocabulary:
     Attributes:
         count: of them.
         names: of each, with synonyms behind commas; empty where they are not known.
-        ids: the WordNet id of each; empty where they are not known.
         source: where that is from.
     """
 
     count: int
     names: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
     source: str = ""
 
 
@@ -146,18 +144,13 @@ def _exact(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
 
 def _by_ids(classes: Sequence[str], vocabulary: Vocabulary, folder: Path | None) -> ClassMap:
     count, unknown = vocabulary.count, list(classes)
-    for ids, source in _lists_of_ids(vocabulary, folder):
+    for ids, source in _lists_of_ids(count, folder):
         unknown = min([name for name in classes if name not in ids], unknown, key=len)
         if all(name in ids for name in classes) and max(ids[name] for name in classes) < count:
             outputs = tuple(ids[name] for name in classes)
             return ClassMap(outputs, count, "wordnet_ids", _part_note(classes, count, source))
     if len(classes) == count:
-        note = "as many WordNet ids as outputs: taken in their order, which is ImageNet's"
-        known = set(_imagenet.ids()) if count == _imagenet.COUNT else set()
-        other = next((name for name in classes if known and name not in known), "")
-        doubt = f"{other} is none of ImageNet's 1,000, in whose order the outputs are taken" if other else ""
-        shown = note if count != _imagenet.COUNT else ""
-        return ClassMap(tuple(range(count)), count, "wordnet_ids", shown, doubt)
+        return ClassMap(tuple(range(count)), count, "wordnet_ids", doubt=_doubt_of_ids(classes))
     first = (unknown or classes)[0]
     some = f"{len(unknown)} of {len(classes)} WordNet ids" if unknown else f"{len(classes)} WordNet ids"
     message = f"{some}, such as {first}, are not known among {count} outputs"
@@ -165,16 +158,27 @@ def _by_ids(classes: Sequence[str], vocabulary: Vocabulary, folder: Path | None)
     raise UnsupportedError(message, tip)
 
 
-def _lists_of_ids(vocabulary: Vocabulary, folder: Path | None) -> list[tuple[Mapping[str, int], str]]:
-    """Return the lists of WordNet ids that there are, each with where it is from; the surest first."""
+def _doubt_of_ids(classes: Sequence[str]) -> str:
+    """Return why outputs may be in another order than as many WordNet ids; nothing for ImageNet's 1,000 in theirs."""
+    if _imagenet.are_all(classes):
+        return ""
+    if len(classes) != _imagenet.COUNT:
+        return "what the network's outputs mean is not known: they are taken in the order of the WordNet ids"
+    known = set(_imagenet.ids())
+    other = next(
+        (f"{name} is" for name in classes if known and name not in known), "some of the WordNet ids are"
+    )
+    return f"{other} none of ImageNet's 1,000, in whose order the outputs are taken"
+
+
+def _lists_of_ids(count: int, folder: Path | None) -> list[tuple[Mapping[str, int], str]]:
+    """Return the lists of WordNet ids for so many outputs, each with where it is from; the surest first."""
     lists: list[tuple[Mapping[str, int], str]] = []
-    if vocabulary.ids:
-        lists.append(({name: i for i, name in enumerate(vocabulary.ids)}, vocabulary.source))
-    if folder is not None and vocabulary.count >= _imagenet.COUNT:
+    if folder is not None and count >= _imagenet.COUNT:
         places = [folder, *list(folder.parents)[:2]]
         files = [place / name for place in places for name in _LISTS if (place / name).is_file()]
         lists += [(_read_ids(file), str(file)) for file in files]
-    if vocabulary.count == _imagenet.COUNT:
+    if count == _imagenet.COUNT:
         lists.append((_IMAGENETTE, "Imagenette's list"))
         lists.append(({name: number for number, name in enumerate(_imagenet.ids())}, "timm's list"))
     return lists

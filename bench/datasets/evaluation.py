@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.datasets import DATASETS, data_root, find, read
-from bench.datasets._fingerprint import fingerprint
+from bench.datasets._fingerprint import File, fingerprint
 from bench.datasets._folder import TESTING, TRAINING, Tree, check_folder, plain_key, scan, shown
 from bench.datasets._images import Files, Split
 from bench.errors import UnsupportedError, listed, unknown_name
@@ -172,11 +172,13 @@ def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
     folders = tree.look(place).folders
     if not folders:
         raise UnsupportedError(f"{place} holds no folders, one for each class", _LAYOUT)
-    files = {folder: tree.images(f"{place}/{folder}", above={tree.path, place}) for folder in folders}
+    files: dict[str, list[File]] = {}
+    for folder in folders:  # several may look alike, of one name that is written in several ways
+        files.setdefault(shown(folder), []).extend(tree.images(f"{place}/{folder}", above={tree.path, place}))
     tree.count(place)
     if not any(files.values()):
         raise UnsupportedError(f"there are no images below {place}", _LAYOUT)
-    if empty := [shown(folder) for folder, inner in files.items() if not inner]:
+    if empty := [name for name, inner in files.items() if not inner]:
         notes.append(f"no images of {listed(empty)}")
     if left_out := ", ".join(f"{what} ({n:,})" for what, n in sorted(tree.left_out.items()) if n):
         notes.append(f"not taken: {left_out}")
@@ -189,7 +191,7 @@ def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
         names=tuple(shown(relative(file.path)) for file in all_files),
         numbers=torch.arange(len(all_files)),
         labels=torch.arange(len(files)).repeat_interleave(counts),
-        classes=tuple(map(shown, folders)),
+        classes=tuple(files),
         folder=Path(place),
         digest=partial(fingerprint, place, {"": all_files}),
         note="; ".join(notes),

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -51,7 +51,7 @@ class Source:
     """
 
     name: str
-    kind: str
+    kind: Literal["accuracy", "speed"]
     of: str
     rows: int
     url: str | None = None
@@ -81,11 +81,14 @@ def sources(of: Path | None = None) -> list[Source]:
     """
     file = (of or folder()) / SOURCES
     try:
-        return msgspec.json.decode(read_file(file), type=list[Source])
+        known = msgspec.json.decode(read_file(file), type=list[Source])
     except OSError as error:
         raise BenchError(f"no facts in {file.parent}: {error.strerror}", _TIP) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BenchError(f"{file} is no list of sources: {error}", _TIP) from error
+    if odd := next((one for one in known if one.kind == "accuracy" and one.of not in SETS), None):
+        raise BenchError(f"{file} is no list of sources: {odd.name} is of {odd.of!r}, no set of images", _TIP)
+    return known
 
 
 def accuracies(of: Path | None = None) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,21 +105,24 @@ class Accuracies:
     def measured(cls, run: Run) -> Accuracies:
         """Return the accuracies that a run of trainings or evaluations has measured, over seeds their mean.
 
+        Of a network that was trained or evaluated in several ways, such as by two recipes, it is that of the best one.
+
         Raises:
             ConfigError: for a run without any, or on several data sets.
         """
-        groups: defaultdict[tuple[str, int, int, int], list[Record]] = defaultdict(list)
+        groups: defaultdict[tuple[tuple[str, int, int, int], str], list[Record]] = defaultdict(list)
         for record in latest(current(run).records).values():
-            changed = {"transform", "corruption"} & record.job.settings.content.keys()
-            if record.status == "ok" and record.measurement("top1") is not None and not changed:
-                job = record.job
-                groups[job.arch, job.input_size, job.in_channels, job.num_classes or 0].append(record)
+            job, top1 = record.job, record.measurement("top1")
+            changed = {"transform", "corruption"} & job.settings.content.keys()
+            if record.status == "ok" and top1 is not None and math.isfinite(top1.samples[-1]) and not changed:
+                shape = (job.arch, job.input_size, job.in_channels, job.num_classes or 0)
+                groups[shape, job.series()].append(record)
         if not groups:
             raise _without_accuracies(run)
         sets: set[tuple[str, str]] = set()
         images = 0
         rows = []
-        for key, records in groups.items():
+        for (key, _), records in groups.items():
             measured = [m for record in records if (m := record.measurement("top1")) is not None]
             sets |= {_images_of(r.job.settings.content) for r in records}
             images = max(images, *(_images(m) for m in measured))
@@ -137,8 +141,13 @@ class Accuracies:
             message = f"{run.name} has accuracies on several data sets: {kinds}"
             raise ConfigError(message, "name a run of one of them")
         remark = f"Accuracies are measured on {sets.pop()[0]}, top-1: run {run.name}; {images:,} images."
-        cards = {key[0]: records[-1].card for key, records in groups.items()}
-        return cls(pd.DataFrame(rows, columns=_COLUMNS), "top-1", images, remark, run.name, cards)
+        cards = {key[0]: records[-1].card for (key, _), records in groups.items()}
+        every = pd.DataFrame(rows, columns=_COLUMNS).sort_values("accuracy", ascending=False, kind="stable")
+        again = every.duplicated(_COLUMNS[:1] + _COLUMNS[2:5])
+        if again.any():
+            several = ", ".join(sorted(every.loc[again, "network"].unique()))
+            remark += f" In several ways, of which the best counts: {several}."
+        return cls(every[~again].sort_index(), "top-1", images, remark, run.name, cards)
 
     def of(self, cards: Iterable[ArchCard]) -> Accuracies:
         """Return those of networks that are what costs are of: a file that was edited since says another network.

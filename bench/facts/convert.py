@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import math
 import re
 import warnings
 from collections import Counter
@@ -176,10 +175,9 @@ def _of_file(file: Path, told: Mapping[str, str | None]) -> tuple[Source, pd.Dat
             f"{file} has not the name of a file of published facts",
             f"name {_TORCHVISION}, or files of pytorch-image-models: {known}, benchmark-infer-*.csv",
         )
-    kind = "accuracy" if speed is None else "speed"
     source = Source(
         name=file.stem,
-        kind=kind,
+        kind="accuracy" if speed is None else "speed",
         of=of,
         rows=len(table),
         conditions=conditions,
@@ -232,11 +230,19 @@ def _rows(file: Path, columns: Sequence[str], fact: str = "") -> pd.DataFrame:
             f"{file} has no row with {fact or columns[0]}", "take it anew from where it was published"
         )
     _refuse(file, rows["model"], rows["model"].isna(), "no name")
-    for column in (c for c in columns if c not in _TEXTS):
-        numbers, most = pd.to_numeric(rows[column], errors="coerce"), _MOST.get(column, math.inf)
-        what = "no number above zero" if most == math.inf else "no percentage"
-        _refuse(file, rows[column], ~((numbers > 0) & (numbers <= most)), what)
+    for column in (c for c in (*columns, *_COUNTED) if c in rows and c not in _TEXTS):
+        numbers = pd.to_numeric(rows[column], errors="coerce")
+        what, sound = "no number above zero and up to a billion", (numbers > 0) & (numbers <= 1e9)
+        if column in _PERCENTS:
+            what, sound = "no percentage", sound & (numbers <= 100)
+        elif column in _WHOLE:
+            what, sound = "no whole number above zero", sound & (numbers % 1 == 0)
+        elif column in _COUNTED:
+            sound |= rows[column].isna()
+        _refuse(file, rows[column], ~sound, what)
         rows[column] = numbers
+    again = rows.duplicated(["model", *(column for column in columns if column in _WHOLE)])
+    _refuse(file, rows["model"], again, "there already, at that size")
     return rows
 
 
@@ -244,15 +250,16 @@ def _refuse(file: Path, values: pd.Series[Any], wrong: pd.Series[bool], what: st
     """Refuse a column of a file for the first value that is wrong."""
     if wrong.any():
         place = values.index[wrong][0]
-        told = "empty" if values.isna()[place] else repr(values[place])
+        told = "empty" if values.isna()[place] else repr(values.tolist()[values.index.get_loc(place)])
         raise BenchError(
             f"{file}, line {place + 2}: {values.name} is {told}, which is {what}",
             "mend or leave out the line",
         )
 
 
-_TEXTS = ("model", "interpolation")
-_MOST = {"top1": 100, "top5": 100}
+_TEXTS, _PERCENTS = ("model", "interpolation"), ("top1", "top5")
+_WHOLE = ("img_size", "infer_img_size", "infer_batch_size")
+_COUNTED = ("infer_gmacs", "infer_macts")  # which not every file has, nor every row
 
 
 def _accuracy_rows(file: Path, images: str) -> pd.DataFrame:

@@ -236,10 +236,12 @@ def _of_training(one: Evaluation) -> _Published | None:
     )
 
 
-def _of_facts(one: Evaluation, rows: pd.DataFrame) -> _Published:
+def _of_facts(one: Evaluation, rows: pd.DataFrame) -> _Published | None:
     """Return the fact of the set that the images are of, and of the size that they had, where there are several."""
     which = _set_of(one)
     rows = rows[rows["set"] == which] if (rows["set"] == which).any() else rows[rows["set"] == "val"]
+    if rows.empty:  # published of other images alone
+        return None
     crop = one.transform.get("crop")
     same = rows[rows["input_size"] == (crop[0] if crop else None)]
     row = (same if len(same) else rows).iloc[0]
@@ -276,9 +278,17 @@ def _alone(one: Evaluation, facts: pd.DataFrame | BenchError | None) -> Reproduc
         return Reproduction(one, published, "not comparable", why, remark=remark)
     if not one.top1.images:
         return Reproduction(one, published, "not comparable", "no image was evaluated", remark=remark)
-    whole = published.images == one.top1.images + one.left_out and not one.settings.get("limit")
-    made = _of_all(one, published) if whole else _of_part(one, published)
+    made = _of_all(one, published) if _is_whole(one, published) else _of_part(one, published)
     return replace(made, remark=remark)
+
+
+def _is_whole(one: Evaluation, published: _Published) -> bool:
+    """Return whether the images are all that a number is of, but for some that change no verdict, right or wrong."""
+    every = one.top1.images + one.left_out
+    if published.images != every or one.settings.get("limit"):
+        return False
+    wrong, right = Share(one.top1.count, every), Share(one.top1.count + one.left_out, every)
+    return wrong.holds(published.top1) == right.holds(published.top1) == one.top1.holds(published.top1)
 
 
 def _numbers(one: Evaluation, published: _Published) -> str:
@@ -331,11 +341,15 @@ def _explained(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
         return one
     base, published = one.evaluation, one.published
     tries = [_try(base, other, published) for other in tried]
-    if one.word == "not reproduced" and (by_labels := _label_order(base, published)):
-        tries.append(by_labels)
-    tries = with_corrected(tries)
-    causes = _causes(base, published, tries) if one.word == "not reproduced" else ()
-    return replace(one, tries=tuple(tries), causes=causes)
+    if one.word != "not reproduced":
+        return replace(one, tries=tuple(with_corrected(tries)))
+    tries += filter(None, [_label_order(base, base, published)])
+    corrected_tries = with_corrected(tries)
+    if not (causes := _causes(base, published, corrected_tries)):
+        tries += filter(None, (_label_order(base, other, published) for other in tried))
+        corrected_tries = with_corrected(tries)
+        causes = _causes(base, published, corrected_tries)
+    return replace(one, tries=tuple(corrected_tries), causes=causes)
 
 
 def _suited(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
@@ -364,13 +378,20 @@ def _try(base: Evaluation, other: Evaluation, published: _Published | None) -> T
     return Try(cause or "nothing", words, other.top1, effect, reaches)
 
 
-def _label_order(base: Evaluation, published: _Published) -> Try | None:
-    order = base.order
-    if order is None or not order.after.images:
+def _label_order(base: Evaluation, other: Evaluation, published: _Published) -> Try | None:
+    """Return what another order of labels does to an evaluation, its own or together with another transform."""
+    order, own, theirs = other.order, base.answers, other.answers
+    if order is None or own is None or theirs is None or own.images != theirs.images:
         return None
+    causes, changes = Variation.between(base.transform, other.transform)
     words = f"{order.moved:,} of {len(order.order):,} classes mean another one, on images that did not choose them"
-    reaches = order.tells and order.after.holds(published.top1)
-    return Try("label order", words, order.after, order.gain, reaches)
+    return Try(
+        _SEVERAL.join(filter(None, [causes, "label order"])),
+        ", ".join(filter(None, [changes, words])),
+        order.after,
+        paired(order.right, base.correct[order.held]),
+        reaches=order.tells and order.after.holds(published.top1),
+    )
 
 
 def _causes(base: Evaluation, published: _Published, tries: Sequence[Try]) -> tuple[str, ...]:
@@ -383,12 +404,15 @@ def _causes(base: Evaluation, published: _Published, tries: Sequence[Try]) -> tu
 
 
 _BETTER_BY = 0.1  # of all images; a network that confuses two classes gains less
+_MOVED_BY = 0.3  # the same, of the images of the classes that another order moves
 
 
 def _order_remark(one: Evaluation) -> str:
     """Return what is to be known of the order of labels, published accuracy or not; nothing where it seems right."""
     order = one.order
-    if order is None or not order.tells or order.gain.verdict != "higher" or order.gain.estimate < _BETTER_BY:
+    if order is None or not order.tells or order.gain.verdict != "higher":
+        return ""
+    if order.gain.estimate < _BETTER_BY and order.gain_of_moved < _MOVED_BY:
         return ""
     before, after = percent(order.before.value), percent(order.after.value)
     return (

@@ -163,8 +163,7 @@ def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
         ]
     expected = standing.expected
     few = "under 0.01" if expected < 0.01 else f"at most {significant(expected)}"
-    raced_budget = any(budget.quantity in RACED for budget in raced.choice.budgets)
-    budget = f" {_chance(standing)}" if raced_budget else ""
+    budget = f" {_chance(standing)}" if raced.choice.budgets else ""
     uncounted = (
         f" {raced.uncounted:,} of them {'was' if raced.uncounted == 1 else 'were'} not counted in that time either, so "
         "that the less is known of their costs."

@@ -105,10 +105,15 @@ class LabelOrder:
     """An order of labels that suits the answers better, found on some images and checked on the others."""
 
     order: npt.NDArray[np.int64]  # [K], the class that is meant by each answer
+    held: _Flags  # [N], the images held out
+    right: _Flags  # of these, those that are told right in the other order
     before: Share  # of the images held out, with the labels as they are
     after: Share  # of the same, in the other order
     gain: Effect  # after less before, by McNemar
     commonest: float  # share of the commonest class among them
+    gain_of_moved: (
+        float  # after less before, of those images whose class is meant by another answer; 0 of none
+    )
 
     @property
     def tells(self) -> bool:
@@ -141,7 +146,10 @@ class LabelOrder:
         before = np.asarray(answers[held] == labels[held])
         after = np.asarray(order[answers[held]] == labels[held])
         commonest = float(np.bincount(labels[held]).max() / held.sum())
-        return cls(order, Share.of(before), Share.of(after), paired(after, before), commonest)
+        moved = np.isin(labels[held], np.flatnonzero(order != np.arange(classes)))
+        gain_of_moved = float((after[moved].mean() - before[moved].mean()) if moved.any() else 0.0)
+        gain = paired(after, before)
+        return cls(order, held, after, Share.of(before), Share.of(after), gain, commonest, gain_of_moved)
 
 
 # --- corruptions ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import time
@@ -16,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
-from bench.datasets import check_same
+from bench.datasets import check_same, find
 from bench.datasets.classes import ClassMap, Vocabulary
 from bench.datasets.evaluation import EvaluationSet
 from bench.datasets.loader import Change, Loaded, Loader
 from bench.datasets.transforms import Transform
-from bench.errors import ConfigError, InvalidModelError, UnsupportedError, lacks_memory, reason
+from bench.errors import BenchError, ConfigError, InvalidModelError, UnsupportedError, lacks_memory, reason
 from bench.io import JsonObject, write_file
 from bench.plan.corruption import read_corruption
 from bench.plan.job import Job
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from bench.tasks.evaluate import EvaluateSettings
 
 _FOREMOST = 5
+_TESTED = "test"  # the split that trainings are tested on
 ASSUMED = "assumed, as nothing is declared"
 _BATCH = {"cpu": 32, "cuda": 256}  # images a call at first, where the job says `auto`
 _TOLD = 1000  # images left out that the detail names; it counts all
@@ -61,7 +63,8 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
     """
     hooks.stage("images")
     settings = job.settings
-    images = _planned_images(settings).limited(settings.limit, job.seed)
+    whole = _planned_images(settings)
+    images = whole.limited(settings.limit, job.seed)
     arch = imported(job, hooks)
     model = built(job, hooks, in_full=True).eval()
     transform = transform_of(arch, model, job)
@@ -90,7 +93,7 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
     detail = {
         **_told(images, transform, declared, source, classes),
         "batch": network.batch,
-        **_of_training(told),
+        **_of_training(told, whole),
         **_of_checkpoint(arch),
         **stored,
     }
@@ -185,7 +188,6 @@ def _vocabulary(arch: Arch, model: nn.Module, count: int) -> Vocabulary:
     return Vocabulary(
         count,
         weights.classes if len(weights.classes) == count else (),
-        weights.ids if len(weights.ids) == count else (),
         weights.source,
     )
 
@@ -523,13 +525,28 @@ def _told(
     return {**told, **{key: text for key, text in notes.items() if text}}
 
 
-def _of_training(told: JsonObject) -> dict[str, object]:
-    """Return what a stored training came to on its test images; nothing for other weights."""
-    if not told:
+def _of_training(told: JsonObject, images: EvaluationSet) -> dict[str, object]:
+    """Return what a stored training came to on its test images; nothing for other weights, or of other images."""
+    if not told or not _are_tested(images, told["job"]["settings"].get("dataset")):
         return {}
     job = told["job"]
-    trained = {"dataset": job["settings"].get("dataset"), "source": f"job {job['id']}"}
+    now = None
+    with contextlib.suppress(UnsupportedError):  # of a folder that is none to train on any more
+        now = find(images.name).card.sha256
+    since = "" if now == job["settings"].get("dataset_sha256") else ", and files there have changed since"
+    trained = {"dataset": images.name, "source": f"job {job['id']}{since}"}
     return {"trained_top1": {"top1": told["top1"], "images": told["images"], **trained}}
+
+
+def _are_tested(images: EvaluationSet, dataset: object) -> bool:
+    """Return whether images of a folder are those on which trainings are tested: it may hold val as well as test."""
+    if images.name != dataset or images.folder is None:
+        return images.name == dataset
+    try:
+        tested = EvaluationSet.of(images.name, _TESTED)
+    except BenchError:  # a folder that is none to test on any more
+        return False
+    return images.names == tested.names and images.folder == tested.folder
 
 
 def _of_checkpoint(arch: Arch) -> dict[str, object]:

@@ -11,7 +11,7 @@ import re
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ from bench.archs.safetensors import read_safetensors, read_told
 from bench.errors import InvalidModelError, lacks_memory, reason
 from bench.io import JsonObject
 
-_PLAIN = ("state_dict", "model_state_dict", "model_state", "model", "net")
+_PLAIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "module")
 _AVERAGED = ("state_dict_ema", "ema_state_dict", "model_ema", "ema")
 _ENVELOPES = (*_PLAIN, *_AVERAGED)  # under which checkpoints keep it
-_PREFIX, _COMPILED = "module.", "_orig_mod."  # of what DataParallel, and torch.compile, wrap
+_COMPILED = "_orig_mod."  # of what torch.compile wraps
 _COUNT = "n_averaged"  # of torch's AveragedModel, beside the averaged weights
 _KEY = "#"  # behind the path of a checkpoint, before the key of what is to be taken of it
 _ZIP = b"PK"  # how files of torch.save begin, since torch 1.6
@@ -198,15 +198,22 @@ def _like(weights: StateDict, own: Mapping[str, object]) -> StateDict:
     keys = {key: key for key in weights if key != _COUNT or key in own}
     if not any(_COMPILED in key for key in own):
         keys = {key: short.replace(_COMPILED, "") for key, short in keys.items()}
-    while _all_begin(keys.values()) and not _all_begin(own):
-        keys = {key: short.removeprefix(_PREFIX) for key, short in keys.items()}
-    like = StateDict((short, weights[key]) for key, short in keys.items())
+    like = StateDict(zip(_unwrapped([*keys.values()], own), (weights[key] for key in keys), strict=True))
     like.versions = weights.versions if list(keys) == list(like) else None
     return like
 
 
-def _all_begin(keys: Collection[str]) -> bool:
-    return bool(keys) and all(key.startswith(_PREFIX) for key in keys)
+def _unwrapped(keys: Sequence[str], own: Container[str]) -> Sequence[str]:
+    """Return keys without the names of wrappers that all of them begin with, where the network knows some of the rest.
+
+    Such as ``module.`` of DataParallel, ``model.`` of Lightning, and both.
+    """
+    short = keys
+    while not any(key in own for key in short):
+        if len({key.partition(".")[0] for key in short}) != 1 or not all("." in key for key in short):
+            return keys
+        short = [key.partition(".")[2] for key in short]
+    return short
 
 
 def _check(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], file: Path, name: str) -> None:

@@ -32,7 +32,7 @@ _NOTES: Mapping[str, str] = {
     "the expected one over 15 bins of confidence; of a network without fault it would not be 0, but what stands beside "
     "it as by chance, and p says whether it is more. Without chance is the root mean square gap.",
     "left_out": f"Images that could not be decoded, and are in no share; of very many the first {_MOST_LEFT_OUT}, and "
-    "all in the table's CSV. Replace them, or take them away.",
+    "up to 1,000 in the table's CSV. Replace them, or take them away.",
     "tries": "The same evaluation with one thing changed, on the same images. The difference is to the plain one, with "
     "a paired bootstrap's interval; p is McNemar's exact one, corrected for all tries of an evaluation by Holm.",
     "pairs": "Networks on the images that both have answered. p is McNemar's exact one, corrected for all pairs by "

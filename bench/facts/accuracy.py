@@ -130,9 +130,9 @@ class Accuracies:
                 m.samples[0] for record in records if (m := record.measurement("parameters")) is not None
             ]
             parameters = median(counted) if counted else float("nan")
-            name, *shape = key
+            name, *sides = key
             rows.append(
-                (name, architecture_of(name), *shape, fmean(m.samples[-1] for m in measured), parameters)
+                (name, architecture_of(name), *sides, fmean(m.samples[-1] for m in measured), parameters)
             )
         if len(sets) > 1:
             kinds = ", ".join(

@@ -206,11 +206,17 @@ class Race:
         return any(cost.tries(i) for cost in self.costs[:1] for i in range(len(self.entrants)))
 
     def first(self) -> list[int]:
-        """Return the entrants to begin with, always the same: drawn from the half with fewer MACs, the fewest first."""
+        """Return the entrants to begin with, always the same: drawn from the half with fewer MACs, the fewest first.
+
+        Where all that a budget is of is counted, the most accurate one is the choice, and comes before them.
+        """
         macs = np.nan_to_num(self.entrants.counts[:, 0], nan=math.inf)
         small = np.argsort(macs, kind="stable")[: max(_START, len(macs) // 2)]
         drawn = np.random.default_rng(0).permutation(small)[:_SPREAD]
-        return [int(i) for i in sorted(drawn, key=lambda i: macs[i])]
+        spread = [int(i) for i in sorted(drawn, key=lambda i: macs[i])]
+        if not self.counted or any(cost.limit is not None for cost in self.costs):
+            return spread
+        return list(dict.fromkeys([int(np.argmax(self.entrants.accuracy)), *spread]))
 
     def standing(self) -> Standing:
         """Return how far it has come; at least one entrant was measured."""

@@ -143,6 +143,12 @@ def test_names_of_the_network_come_first() -> None:
 
 
 def test_names_are_matched_however_they_are_written() -> None:
+    assert (
+        ClassMap.of(
+            ["caf\N{LATIN SMALL LETTER E WITH ACUTE}"], Vocabulary(1, ("cafe\N{COMBINING ACUTE ACCENT}",))
+        ).by
+        == "names"
+    )
     classes = ClassMap.of(["gas_pump", "Golf-Ball", "church"], Vocabulary(1000))
     assert (classes.outputs, classes.by) == ((571, 574, 497), "names")
 
@@ -212,6 +218,11 @@ def test_numbers_are_outputs_and_their_order_as_text_is_a_doubt() -> None:
     assert not ClassMap.of([f"{n:02d}" for n in range(11)], Vocabulary(11)).doubt
     assert ClassMap.of(["1", "2", "3"], Vocabulary(3)).outputs == (0, 1, 2)
     assert "numbered from 1" in ClassMap.of(["1", "2", "3"], Vocabulary(3)).note
+    less = ClassMap.of(["1", "2"], Vocabulary(3))  # of 0 to 2 without 0, or of 1 to 3 without 3
+    assert less.outputs == (1, 2)
+    assert "run from 1 to 2, and may be counted from 1" in less.doubt
+    assert not ClassMap.of(["0", "1"], Vocabulary(3)).doubt
+    assert not ClassMap.of(["217", "482"], Vocabulary(1000)).doubt
 
 
 @pytest.mark.parametrize(
@@ -234,6 +245,11 @@ def test_numbers_are_outputs_and_their_order_as_text_is_a_doubt() -> None:
             "1 of 11 WordNet ids, such as n00000001, are not known among 1000",
         ),
         (["A", "a"], Vocabulary(2, ("a", "b")), "two folders mean the same class"),
+        (
+            ["tench", "dragon"],
+            Vocabulary(1000),
+            "'dragon' is none of the network's; .*, taken to be ImageNet's",
+        ),
     ],
 )
 def test_classes_that_fit_no_outputs_are_told(

@@ -7,9 +7,9 @@ needs a list that lies beside the images, or timm's.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -106,8 +106,11 @@ def _by_names_or_order(classes: Sequence[str], vocabulary: Vocabulary) -> ClassM
         return _by_names(classes, _with_synonyms(vocabulary))
     if vocabulary.count == _imagenet.COUNT:
         names = Vocabulary(vocabulary.count, _imagenet.categories(), source="ImageNet's names")
-        with contextlib.suppress(UnsupportedError):
+        try:
             return _by_names(classes, _with_synonyms(names))
+        except UnsupportedError as error:
+            if len(classes) != vocabulary.count:
+                raise UnsupportedError(f"{error.message}, taken to be ImageNet's", error.tip) from error
     return _by_order(classes, vocabulary.count)
 
 
@@ -224,13 +227,12 @@ def _by_numbers(classes: Sequence[str], vocabulary: Vocabulary) -> ClassMap:
             "take the folder away, or give a network with more outputs",
         )
     as_text = sorted(range(len(numbers)), key=lambda i: classes[i])
-    by_text = [numbers[i] for i in as_text] != sorted(numbers)
-    doubt = (
-        "folders are numbers, taken as the numbers of outputs; a training by torchvision's ImageFolder has them "
-        f"sorted as text: {', '.join(classes[i] for i in as_text[:4])}"
-        if by_text and len(classes) == count
-        else ""
-    )
+    doubt, taken = "", "folders are numbers, taken as the numbers of outputs"
+    if [numbers[i] for i in as_text] != sorted(numbers) and len(classes) == count:
+        some = ", ".join(classes[i] for i in as_text[:4])
+        doubt = f"{taken}; a training by torchvision's ImageFolder has them sorted as text: {some}"
+    elif not shifted and sorted(numbers) == [*range(1, len(numbers) + 1)]:
+        doubt = f"{taken}, which begin at 0; they run from 1 to {len(numbers)}, and may be counted from 1"
     notes = [shifted, _part_note(classes, count, "")]
     return ClassMap(tuple(numbers), count, "numbers", "; ".join(filter(None, notes)), doubt)
 
@@ -271,7 +273,7 @@ def _not_one(name: str, fits: list[int], classes: Sequence[str], vocabulary: Voc
 
 def _plain(name: str) -> str:
     """Return a name in small letters, without what stands between words."""
-    return re.sub(r"[\W_]+", "", name.casefold())
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", name).casefold())
 
 
 def _by_order(classes: Sequence[str], count: int) -> ClassMap:

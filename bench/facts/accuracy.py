@@ -17,6 +17,7 @@ from bench.errors import ConfigError, UnknownNameError, unknown_name
 from bench.facts import SETS, accuracies
 from bench.io import JsonObject
 from bench.plan.card import ArchCard
+from bench.plan.task import INPUT
 from bench.records.current import current
 from bench.records.record import Measurement, Record
 from bench.records.store import Run, latest, read_run, run_called
@@ -30,15 +31,7 @@ _ACCURACIES = {
 }
 _SPELLED = {name.replace("_", ""): name for name in _ACCURACIES}
 _WEIGHTS = re.compile(r"\bweights=(['\"]).*?\1(, )?")
-_COLUMNS = [
-    "network",
-    "architecture",
-    "input_size",
-    "in_channels",
-    "num_classes",
-    "accuracy",
-    "parameters",
-]
+_COLUMNS = ["network", "architecture", *INPUT, "accuracy", "parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +136,7 @@ class Accuracies:
         remark = f"Accuracies are measured on {sets.pop()[0]}, top-1: run {run.name}; {images:,} images."
         cards = {key[0]: records[-1].card for (key, _), records in groups.items()}
         every = pd.DataFrame(rows, columns=_COLUMNS).sort_values("accuracy", ascending=False, kind="stable")
-        again = every.duplicated(_COLUMNS[:1] + _COLUMNS[2:5])
+        again = every.duplicated(["network", *INPUT])
         if again.any():
             several = ", ".join(sorted(every.loc[again, "network"].unique()))
             remark += f" In several ways, of which the best counts: {several}."

@@ -14,6 +14,7 @@ from bench.analysis.frame import to_frame
 from bench.errors import ConfigError, listed, unknown_name
 from bench.facts import Source, sources, speeds
 from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies, architecture_of, left_out
+from bench.plan.task import INPUT
 from bench.records.machines import by_machine
 from bench.records.store import Run
 from bench.units import show
@@ -25,7 +26,6 @@ _MEASURED = {  # of a comparison
     "memory": "tensor_memory",
     "energy": "energy",
 }
-_SHAPE = ["input_size", "in_channels", "num_classes"]
 _BESIDE = [f"{cost}_{what}" for cost in ("latency", "throughput") for what in ("low", "high", "flags")]
 
 
@@ -108,13 +108,13 @@ class Candidates:
         timed = compare_table(to_frame([run]))
         timed = timed[timed["latency"].notna() | timed["throughput"].notna()]
         costs = timed.rename(columns={name: cost for cost, name in _MEASURED.items()})
-        costs = costs[["network", "label", *_SHAPE, *_MEASURED, *_BESIDE, "macs", "parameters"]]
-        costs[_SHAPE] = costs[_SHAPE].fillna(0).astype("int32")
+        costs = costs[["network", "label", *INPUT, *_MEASURED, *_BESIDE, "macs", "parameters"]]
+        costs[[*INPUT]] = costs[[*INPUT]].fillna(0).astype("int32")
         costs = costs.rename(columns={"network": "timed", "parameters": "counted"})
         costs["architecture"] = costs["timed"].map(architecture_of)
         accuracies = accuracies.of(r.card for r in run.records if r.job.task == "infer")
         rows = accuracies.rows
-        joined = costs.merge(rows, on=["architecture", *_SHAPE])
+        joined = costs.merge(rows, on=["architecture", *INPUT])
         both = joined["timed"].isin(rows["network"]) & joined["network"].isin(costs["timed"])
         joined = joined[~both | (joined["timed"] == joined["network"])]
         if joined.empty:
@@ -238,7 +238,7 @@ def _shaped(rows: pd.DataFrame) -> str:
     """Return names and shapes of networks: ``lenet5 (32 px, 1 channel, 10 classes)``; of many how many more."""
     told = (
         f"{name} ({size} px, {channels} channel{'s' * (channels != 1)}, {classes:,} classes)"
-        for name, size, channels, classes in rows[["timed", *_SHAPE]].itertuples(index=False)
+        for name, size, channels, classes in rows[["timed", *INPUT]].itertuples(index=False)
     )
     return listed(told, _NAMED)
 

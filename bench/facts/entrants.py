@@ -12,6 +12,7 @@ from bench.facts import Source, accuracies, sources, speeds
 from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies
 from bench.facts.candidates import FP32
 from bench.plan.card import ArchCard
+from bench.plan.task import INPUT
 
 _ROUNDED = 10_000  # by which counts of parameters that are published in millions differ
 
@@ -59,7 +60,7 @@ class Known:
         if not given.run:
             found = found.assign(in_channels=0, num_classes=0)
         found = found.sort_values("accuracy", ascending=False, kind="stable").drop_duplicates(
-            ["name", *_SHAPE]
+            ["name", *INPUT]
         )
         without = tuple(asked[~asked.isin(found["name"])])
         if found.empty:
@@ -92,9 +93,6 @@ class Known:
         }
         own = ((card, of_each.get((card.name, card.input_size), {})) for card in cards)
         return [replace(card, published={**card.published, **told}) for card, told in own]
-
-
-_SHAPE = ["input_size", "in_channels", "num_classes"]
 
 
 def _of_none(names: Sequence[str], accuracies: Accuracies) -> BenchError:

@@ -174,6 +174,16 @@ def test_a_network_that_says_something_else_the_second_time_is_doubted(
         assert flag in doubts(top1.flags)
 
 
+@pytest.mark.parametrize("rows", ["[:1]", ".repeat(2, 1)"])
+def test_an_answer_for_another_count_of_images_is_told(shades: Path, rows: str) -> None:
+    """One row would be taken for the answer to each of them."""
+    (shades / "rows.py").write_text(NET.replace(".abs()\n", f".abs(){rows}\n"))
+    record = evaluate(shades, f"{shades}/rows.py:Net", overrides=["batch_size=4"]).summary.records[-1]
+    assert record.status == "invalid_model"
+    count = 1 if rows == "[:1]" else 8
+    assert dict(record.error or {})["message"].endswith(f"returned [{count}, 4] for 4 images")
+
+
 def test_another_size_crops_the_same_share(shades: Path) -> None:
     top1 = ok(evaluate(shades, overrides=["input_size=6"])).measurement("top1")
     assert top1 is not None

@@ -279,11 +279,16 @@ class _Network:
 
         Raises:
             UnsupportedError: if the backend cannot run the network.
+            InvalidModelError: if there is not a row for each image.
         """
         images = self._images(pixels)
         if self._call is None:
             self._call = self._prepared(images)
-        return self._call(images)
+        answer = self._call(images)
+        if len(answer) != len(images):
+            message = f"{self.job.arch} returned {list(answer.shape)} for {len(images)} images"
+            raise InvalidModelError(message, "return a row of logits for each image")
+        return answer
 
     def ask_again(self, pixels: Tensor, first: Tensor) -> None:
         """Look whether a second call on the same pixels gives the same logits [B, K] as the first."""

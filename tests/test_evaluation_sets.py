@@ -68,6 +68,21 @@ def test_a_split_that_is_not_there_is_told(tmp_path: Path) -> None:
         EvaluationSet.of(f"imagefolder:{tmp_path}/nowhere", "val")
 
 
+@pytest.mark.parametrize("beside", [(), ("train",)])
+def test_images_of_a_split_that_no_folder_tells_the_classes_of_are_told(
+    tmp_path: Path, beside: tuple[str, ...]
+) -> None:
+    """As ImageNet's validation images come out of their archive."""
+    folder(tmp_path, "val", count=3)
+    for part in beside:
+        folder(tmp_path / part, "a", "b")
+    with pytest.raises(UnsupportedError, match="val holds 3 images, and no folder for each class"):
+        EvaluationSet.of(f"imagefolder:{tmp_path}", "val")
+    folder(tmp_path, "cat")  # beside which it is a class
+    if not beside:
+        assert EvaluationSet.of(f"imagefolder:{tmp_path}", "val").classes == ("cat", "val")
+
+
 def test_of_an_unsplit_folder_a_fifth_is_what_trainings_are_tested_on(tmp_path: Path) -> None:
     from bench.datasets import find, read
 

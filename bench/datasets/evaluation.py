@@ -221,6 +221,7 @@ def _place(tree: Tree, split: str) -> tuple[str, list[str]]:
 
     Raises:
         UnknownNameError: if there are folders for splits, and none for this one.
+        UnsupportedError: if the one for this split holds images, and no folders for their classes.
     """
     path = tree.path
     folders = {plain_key(folder): folder for folder in tree.look(path).folders}
@@ -230,6 +231,14 @@ def _place(tree: Tree, split: str) -> tuple[str, list[str]]:
     if inner:
         own = f"{inner[0]}/ stands for {split}" if plain_key(inner[0]) != plain_key(split) else ""
         return f"{path}/{inner[0]}", [own] if own else []
+    if (
+        fits
+        and folders.keys() <= {*TRAINING, *TESTING}
+        and (flat := len(tree.look(f"{path}/{fits[0]}").images))
+    ):
+        raise UnsupportedError(
+            f"{path}/{fits[0]} holds {flat:,} images, and no folder for each class", _LAYOUT
+        )
     parts = [
         folders[key]
         for key in (*TRAINING, *TESTING)

@@ -360,6 +360,11 @@ def test_files_become_facts_and_replace_their_like(tmp_path: Path) -> None:
             "line 2: top1 is .*no percentage",
         ),
         ("results-sketch.csv", ACCURACY_CSV + ",224,70,90,1,1,bicubic\n", "line 2: model is empty"),
+        (
+            "results-sketch.csv",
+            ACCURACY_CSV + "x,224,0.7,0.9,1,1,bicubic\n",
+            "line 2: top1 is 0.7, .*no percentage",
+        ),
         ("results-sketch.csv", ACCURACY_CSV + "x,inf,70,90,1,1,bicubic\n", "line 2: img_size is inf"),
         (
             "results-sketch.csv",

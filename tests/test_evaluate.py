@@ -465,6 +465,19 @@ def test_the_command_prints_draws_and_says_what_is_missing(run: Bench, shades: P
     assert "fog" in wrong.output
 
 
+def test_a_picture_that_cannot_be_drawn_is_told_before_anything_is_evaluated(
+    shades: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreError, match="cannot draw .*: .*net.py is no folder"):
+        evaluate(shades, show=shades / "net.py" / "sheet.png")
+    with pytest.raises(StoreError, match="cannot draw .* is a folder, and no file"):
+        evaluate(shades, show=shades)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(StoreError, match=f"no right to write to {shades}"):
+        evaluate(shades, show=shades / "new" / "sheet.png")
+    assert not (shades / "results").exists()
+
+
 def test_a_job_is_told_by_what_it_is_of() -> None:
     job = make_job(task="evaluate", settings={"data": "digits", "corruption": "fog:2", "device": "cpu"})
     assert job.label() == "evaluate net on digits val fog:2"

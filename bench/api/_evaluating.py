@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from bench.errors import BenchError, ConfigError, StoreError
 from bench.execution import Executor
 from bench.execution.catalog import ask
 from bench.execution.runner import Observer
-from bench.io import JsonObject
+from bench.io import JsonObject, no_file
 from bench.plan.config import Experiment
 from bench.plan.corruption import NAMES, SEVERITIES
 from bench.plan.job import Job
@@ -79,6 +80,8 @@ def evaluate(
         >>> run = bench.evaluate("torchvision:resnet50", data="imagefolder:PATH", limit=5000)
         >>> run.comparison[["network", "evaluated_top1", "evaluated_top1_low", "evaluated_top1_high"]]
     """
+    if show is not None:
+        _check_place(Path(show).absolute())
     names = names_of(names)
     options = {"limit": limit, "precision": precision, "backend": backend, "split": split}
     shared: dict[str, object] = {"task": "evaluate", "timeout_s": _LIMIT_S}
@@ -129,6 +132,22 @@ def _blocks(
                 {**_as_tested(record.job, data, file), **shared, "grid": {"arch": [record.job.arch], **grid}}
             )
     return blocks
+
+
+def _check_place(file: Path) -> None:
+    """Refuse a place where no file can be written, before the evaluations rather than after them.
+
+    Raises:
+        StoreError: if it is one.
+    """
+    place = next(place for place in (file, *file.parents) if os.path.exists(place))  # noqa: PTH110 - of any name
+    what = no_file(file)
+    if place != file and not place.is_dir():
+        what = f"{place} is no folder"
+    elif not os.access(place, os.W_OK):
+        what = f"there is no right to write to {place}"
+    if what:
+        raise StoreError(f"cannot draw {file}: {what}", "name another file")
 
 
 def _draw(done: Done, file: Path | str, executor: Executor) -> None:

@@ -234,7 +234,8 @@ def _rows(file: Path, columns: Sequence[str], fact: str = "") -> pd.DataFrame:
         numbers = pd.to_numeric(rows[column], errors="coerce")
         what, sound = "no number above zero and up to a billion", (numbers > 0) & (numbers <= 1e9)
         if column in _PERCENTS:
-            what, sound = "no percentage", sound & (numbers <= 100)
+            shares = bool((numbers <= 1).all())  # of 1, and not of 100
+            what, sound = "no percentage", sound & (numbers <= 100) & (not shares)
         elif column in _WHOLE:
             what, sound = "no whole number above zero", sound & (numbers % 1 == 0)
         elif column in _COUNTED:

@@ -240,7 +240,11 @@ def test_a_doubt_leaves_it_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("both", "own", "worth"),
-    [(("assumed_transform",), (), "worth it"), ((), ("calibrated_on_noise",), "open")],
+    [
+        (("assumed_transform",), (), "worth it"),
+        (("random_weights",), (), "open"),  # of answers by chance none is lost
+        ((), ("calibrated_on_noise",), "open"),
+    ],
 )
 def test_what_both_accuracies_have_in_common_is_no_doubt_of_the_difference(
     tmp_path: Path, both: tuple[str, ...], own: tuple[str, ...], worth: str
@@ -250,6 +254,20 @@ def test_what_both_accuracies_have_in_common_is_no_doubt_of_the_difference(
     engine = evaluated(tmp_path, "onnx", right, "int8", flags=(*both, *own))
     records = [timed("eager", 0.02), timed("onnx", 0.01, "int8"), eager, engine]
     assert rows_of(*records, path=tmp_path)["onnx int8"].worth == worth
+
+
+def test_an_evaluation_that_failed_says_why_no_accuracy_was_tested(tmp_path: Path) -> None:
+    right = np.ones(4000, dtype=bool)
+    eager, engine = evaluated(tmp_path, "eager", right), evaluated(tmp_path, "onnx", right, "int8")
+    failed = {"status": "unsupported", "error": {"type": "x", "message": "a.png would be tested on."}}
+    times = [timed("eager", 0.02), timed("onnx", 0.01, "int8")]
+    row = rows_of(*times, eager, engine.changed(measurements=(), **failed), path=tmp_path)["onnx int8"]
+    assert (row.accuracy, row.worth) == (None, "open")
+    assert "its accuracy was not tested (unsupported: a.png would be tested on)" in row.sentence
+    assert row.to_json()["untested"] == "unsupported: a.png would be tested on"
+    row = rows_of(*times, eager.changed(measurements=(), **failed), engine, path=tmp_path)["onnx int8"]
+    assert row.worth == "open"
+    assert "(eager's was not tested: unsupported: a.png would be tested on)" in row.sentence
 
 
 def test_few_images_bound_no_loss() -> None:
@@ -369,6 +387,12 @@ def test_an_engine_that_there_is_none_of_is_told() -> None:
     with pytest.raises(UnknownNameError) as raised:
         _chosen(TRIED, ["openvin"], [])
     assert "openvino" in str(raised.value.tip)
+
+
+def test_a_precision_that_no_engine_is_tried_in_is_told() -> None:
+    with pytest.raises(UnknownNameError, match="unknown precision 'int4'") as raised:
+        _chosen(TRIED, [], ["int4"])
+    assert "int8" in str(raised.value.tip)
 
 
 def test_the_command_holds_an_engine_against_eager(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench.backends import BACKENDS, Backend, Engine, Runnable, _calibration, _engines, refusal
 from bench.backends._calibration import Calibration, calibration
 from bench.backends._engines import clipped_share, kinds_of, multiplies, refusal_on_cpu
+from bench.datasets.evaluation import EvaluationSet
 from bench.errors import UnsupportedError, install_tip
 from bench.execution._worker import _measure
 from bench.plan.job import Job
@@ -22,7 +23,7 @@ from bench.plan.settings import Timed
 from bench.plan.task import Hooks
 from bench.records.flags import doubts
 from bench.tasks import _engines as inspection
-from bench.tasks._agreement import answers
+from bench.tasks._agreement import agreement, answers
 from bench.tasks._calls import doubts_of_results
 from bench.tasks._engines import inspected, threads
 
@@ -202,6 +203,15 @@ def test_answers_that_do_not_depend_on_the_image_say_nothing(apart: float, flags
     assert (mean.flags, changed.flags, changed.samples) == (flags, flags, (0.0,))
 
 
+def test_complex_answers_are_compared_in_both_parts() -> None:
+    values = torch.tensor([[1 + 1j, 2 - 2j]])
+    images = torch.zeros(1, 3, 2, 2)
+    alike = agreement(lambda: values, lambda: torch.view_as_real(values).numpy(), "fp32", images)
+    assert (alike.samples, alike.flags) == ((0.0,), ())
+    other = agreement(lambda: values, values.conj, "fp32", images)
+    assert (other.samples, other.flags) == ((2.0,), ("differs",))  # 4 of 2
+
+
 def test_answers_of_maps_have_no_foremost_class() -> None:
     images = torch.ones(1, 2, 2, 2)
     assert [m.name for m in answers(lambda: images, lambda: images, images, [images.clone()])] == [
@@ -340,12 +350,12 @@ def test_calibration_takes_training_images_as_the_network_takes_them() -> None:
 def folder(path: Path, *parts: str) -> Path:
     from PIL import Image
 
-    for part in parts:
+    for blue, part in enumerate(parts):
         for label in ("a", "b"):
             place = path / part / label
             place.mkdir(parents=True)
             for number in range(20):
-                Image.new("RGB", (9, 9), (number, 40, 90)).save(place / f"{number}.png")
+                Image.new("RGB", (9, 9), (number, 40, blue)).save(place / f"{number}.png")
     return path
 
 
@@ -358,6 +368,47 @@ def test_no_image_is_calibrated_on_that_is_tested_on(
     job: Any = Job(task="evaluate", arch="resnet20", input_size=8, num_classes=10, settings=settings)  # type: ignore[arg-type]
     if refused:
         with pytest.raises(UnsupportedError, match="calibrated on and tested on"):
+            calibration(torch.zeros(2, 3, 8, 8), job)
+    else:
+        assert calibration(torch.zeros(2, 3, 8, 8), job).flags == ()
+
+
+def test_a_copy_of_an_image_that_is_tested_on_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    root = folder(tmp_path, "train", "val")
+    name = f"imagefolder:{root}"
+    settings = {"data": name, "backend": "onnx", "precision": "int8", "calibration": name}
+    job: Any = Job(task="evaluate", arch="resnet20", input_size=8, num_classes=10, settings=settings)  # type: ignore[arg-type]
+    assert calibration(torch.zeros(2, 3, 8, 8), job).flags == ()
+    taken = sorted((root / "train").rglob("*.png"))
+    for number, file in enumerate(taken):
+        (root / "val" / "b" / f"copy {number}.png").write_bytes(file.read_bytes())
+    with pytest.raises(UnsupportedError, match="b/copy .* would be calibrated on and tested on"):
+        calibration(torch.zeros(2, 3, 8, 8), job)
+
+
+@pytest.mark.parametrize(("split", "refused"), [("train", True), ("val", False)])
+def test_pixels_that_are_tested_on_are_not_calibrated_on(
+    split: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pixels(name: str, own: str) -> EvaluationSet:
+        drawn = torch.Generator().manual_seed(int(own == "train"))
+        images = torch.randint(256, (40, 3, 8, 8), generator=drawn, dtype=torch.uint8)
+        names, numbers = tuple(map(str, range(40))), torch.arange(40)
+        return EvaluationSet(
+            name=name, images=images, names=names, numbers=numbers, labels=numbers % 2, classes=("a", "b")
+        )
+
+    monkeypatch.setattr(_calibration.EvaluationSet, "of", pixels)
+    settings = {
+        "data": "pixels",
+        "split": split,
+        "precision": "int8",
+        "calibration": "pixels",
+        "backend": "onnx",
+    }
+    job: Any = Job(task="evaluate", arch="resnet20", input_size=8, num_classes=10, settings=settings)  # type: ignore[arg-type]
+    if refused:
+        with pytest.raises(UnsupportedError, match="of pixels would be calibrated on and tested on"):
             calibration(torch.zeros(2, 3, 8, 8), job)
     else:
         assert calibration(torch.zeros(2, 3, 8, 8), job).flags == ()
@@ -504,6 +555,36 @@ def test_openvino_computes_in_the_precision_of_the_row(precision: str) -> None:
         assert max(engine.clipped().values()) < 0.05
         images.mul_(30)
         assert max(engine.clipped().values()) > 0.05
+
+
+@needs("openvino")
+@needs("nncf")
+def test_ranges_of_openvino_are_looked_at_also_where_the_network_returns_what_is_quantised() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            maps = self.conv(x).relu()
+            return maps, self.head(maps)
+
+    images = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    job = job_of(precision="int8", backend="openvino", threads=1)
+    engine = BACKENDS.get("openvino").prepare(Two().eval(), images, job).engine
+    assert engine is not None
+    assert engine.clipped is not None
+    shares = engine.clipped()
+    assert len(shares) >= 2
+    assert max(shares.values()) < 0.05
+
+
+def test_openvinos_reason_is_how_it_sums_up() -> None:
+    from bench.backends.openvino import _summary
+
+    text = "Check 'false' failed at src/x.cpp:151:\nlog\nSummary:\n-- No rule for: aten::a\n-- Failed: b\n\n"
+    assert _summary(RuntimeError(text)) == "No rule for: aten::a; Failed: b"
+    assert _summary(RuntimeError("no room")) == ""
 
 
 @needs("openvino")

@@ -18,7 +18,7 @@ from figure_records import LAYERS, ceiling, layer_records
 from make_records import NETS, make_run
 
 from bench.analysis.frame import to_frame
-from bench.analysis.layer_differences import layer_differences
+from bench.analysis.layer_differences import layer_differences, whole_difference
 from bench.analysis.layers import Layer, LayerTable, _levelled, _Process
 from bench.report.tables import layer_times as forms
 from bench.stats.samples import levels
@@ -196,7 +196,7 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
     assert not any(d.certain for d in others)
     shown = forms.differences_document(slow, fast)
     words = shown.notes
-    assert words[0].endswith("more than alexnet.")
+    assert words[0].startswith("lenet5 takes 561 µs more than alexnet (+")
     assert "the largest: head +510 µs" in words[1]
     assert len(shown.table.rows) == len(slow.layers) + 1
     (one, *_) = forms.differences_json(slow, fast)
@@ -213,6 +213,39 @@ def test_a_larger_difference_that_one_process_makes_uncertain_stays_first() -> N
     assert [row[-1].text == "no" for row in shown.table.rows[:2]] == [True, False]
     assert "the largest: head +510 µs" in shown.notes[1]
     assert shown.notes[2].startswith(f"Larger, and not certain: {stem.name} +4.0")  # ms: 20 of one in five
+
+
+def test_a_difference_of_the_whole_is_told_with_its_interval_and_only_where_it_is_certain() -> None:
+    one, other = tables(*layer_records(NETS[0], 5), *layer_records(NETS[1], 5))
+    assert one.times == pytest.approx([one.times[0] * (1 + i / 100) for i in range(5)])
+    document = forms.differences_document(one, other)
+    assert document.notes[0].startswith("Whether lenet5 takes more time than alexnet is not certain: ")
+    assert document.table.rows[-1][-1].text == "no"
+    slow, fast = tables(*layer_records(NETS[0], 5, slower=3.0), *layer_records(NETS[1], 5))
+    whole, total = whole_difference(slow, fast), forms.differences_document(slow, fast).table.rows[-1]
+    gap = 1.1 * 2e-3 * 1.02  # of the head, twice as long again, and a tenth between layers
+    assert whole.estimate == pytest.approx(gap)
+    assert whole.low < gap < whole.high
+    assert total[-2].note
+    assert total[-1].text.startswith("p ")
+
+
+@pytest.mark.parametrize(("made", "shown"), [(3, 1 / 3), (9, 1.0), (6, 2 / 3)])
+def test_a_layer_that_some_passes_call_has_its_time_times_their_share(made: int, shown: float) -> None:
+    records = list(layer_records(NETS[0], 3))
+    for one in records:
+        samples = one.measurements[1].detail["forward_s"]
+        place = next(i for i, row in enumerate(LAYERS) if row[0] == "head")
+        samples[place] = [s if i < made else 0.0 for i, s in enumerate(samples[place])]
+    (found,) = tables(ceiling(peak=1e11, bandwidth=1e10), *records)
+    (head,) = (layer for layer in found.layers if layer.name == "head")
+    (whole,) = (layer for layer in table().layers if layer.name == "head")
+    assert head.times == pytest.approx([shown * s for s in whole.times])
+    assert head.rate == pytest.approx(whole.rate)
+    words = " ".join(forms.layer_times_document(found).notes)
+    assert found.partial == ((("head", pytest.approx(shown)),) if shown < 1 else ())
+    assert ("Some passes alone call head in " in words) == (shown < 1)
+    assert ("Between layers, " in words) == (shown == 1)
 
 
 def test_of_one_process_no_layer_is_certain() -> None:
@@ -370,6 +403,15 @@ def test_functions_of_two_networks_are_each_others_whatever_their_classes_are() 
     (pair,) = layer_differences(with_layers(made, own), with_layers(made, other))
     assert (pair.of, pair.against) == (own, other)
     assert pair.effect.estimate == 0
+
+
+def test_what_is_short_in_either_network_is_held_against_each_other() -> None:
+    made = table()
+    groups = [
+        replace(made.layers[-1], name=f"{n} below 1 µs each", type=f"Dropout ×{n}", macs=n) for n in (2, 5)
+    ]
+    (pair,) = layer_differences(*(with_layers(made, group) for group in groups))
+    assert [pair.of, pair.against] == groups
 
 
 def test_a_trace_nests_calls_as_they_were_made() -> None:

@@ -208,6 +208,81 @@ def test_what_a_checkpoint_computes_again_is_told_apart_from_gradients(reentrant
     assert sum(call.backward.macs for call in calls.values()) == gradients + SECOND
 
 
+def steps_of(network: nn.Module, images: Tensor) -> Step:
+    """Return the forward and backward pass of a network on the sum of what it returns."""
+    loss = torch.zeros(())
+
+    def forward() -> Tensor:
+        nonlocal loss
+        loss = network(images).sum()
+        return loss
+
+    return Step(forward, lambda: loss.backward())  # noqa: PLW0108
+
+
+class Remade(nn.Module):
+    """Modules that a checkpoint calls, `act` more than once, and a layer behind it."""
+
+    def __init__(self, inner: nn.Module, act: nn.Module, last: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.act, self.last = inner, act, last
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(2):
+            x = checkpoint(lambda y: self.act(self.inner(y)).sin(), x, use_reentrant=False)
+        return self.last(x)  # type: ignore[no-any-return]
+
+
+def test_what_a_checkpoint_computes_again_is_of_the_layer_that_computed_it() -> None:
+    network = Remade(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), nn.Linear(4, 4), nn.Linear(4, 1))
+    calls = count_pass(Followed(network), steps_of(network, torch.zeros(3, 4))).calls
+    every = [(call.name, call.backward.macs, call.again) for call in calls.values() if call.backward.macs]
+    inner, act = ("inner.0", 3 * 48, 48), ("act", 3 * 48, 48)  # 3 x 4 x 4 again, and for either gradient
+    first = ("inner.0", 2 * 48, 48)  # nobody asks for that of the images
+    assert every == [first, act, inner, act, ("last", 2 * 12, 0)]
+
+
+@pytest.mark.parametrize("rows", [5, 500])
+def test_of_a_table_the_rows_that_are_taken_are_read(rows: int) -> None:
+    taken = torch.tensor([[0, 3]])
+    work = counted(nn.Embedding(rows, 8), taken)[""].forward
+    assert (work.operators, work.bytes) == (1, 2 * (2 * 8 * 4) + taken.nbytes)
+
+
+def test_what_is_overwritten_is_not_read() -> None:
+    class Filling(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            torch.empty_like(x).copy_(x)
+            return torch.empty_like(x).zero_()
+
+    x = torch.ones(6)
+    assert counted(Filling(), x)[""].forward == Work(0, 3 * x.nbytes, 2)
+
+
+def test_a_parameter_that_two_modules_share_is_counted_once() -> None:
+    network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    network[1].weight = network[0].weight
+    calls = counted(network, torch.zeros(1, 3))
+    assert [calls[name].parameters for name in ("", "0", "1")] == [0, 9 + 3, 3]
+
+
+@pytest.mark.parametrize("sides", [(3, 5, 2), (4, 2, 7)])
+def test_gradients_of_a_product_of_three(sides: tuple[int, int, int]) -> None:
+    n, m, o = sides
+
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.both = nn.Linear(2, n), nn.Linear(2, m), nn.Bilinear(n, m, o)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.both(self.first(x), self.second(x))  # type: ignore[no-any-return]
+
+    both = counted(Product(), torch.zeros(6, 2), training=True)["both"]
+    assert both.forward.macs == 6 * o * m * (n + 1)
+    assert both.backward.macs == 6 * (n * m * (o + 1) + o * n * (m + 1) + o * m * (n + 1))
+
+
 def test_counting_leaves_no_gradient_behind() -> None:
     network = Small()
     counted(network, IMAGES, training=True)
@@ -294,6 +369,25 @@ def test_the_own_time_of_each_call_forward_and_backward() -> None:
         ("inner.1.inner.0", 0, True): 13,
         ("optimiser", 0, False): 50,
     }
+
+
+def test_a_checkpoint_takes_the_time_of_a_layer_again() -> None:
+    stamps = FakeStamps()
+    network = Remade(Takes(stamps, 40, 3, Takes(stamps, 100, 7)), Takes(stamps, 20, 1), Takes(stamps, 5, 2))
+    layered = Layered(Followed(network), steps_of(network, torch.zeros(2, requires_grad=True)), stamps)
+    for _ in range(2):
+        layered()
+        sums: dict[tuple[str, int], list[int]] = {}
+        for (number, which), backward, seconds, _ in layered.segments():
+            if number > 0:
+                name = layered.followed.names[number]
+                sums.setdefault((name, which), [0, 0])[backward] += round(seconds * 1e9)
+        assert sums == {
+            **{("inner", which): [40, 40 + 3] for which in (0, 1)},
+            **{("inner.inner.0", which): [100, 100 + 7] for which in (0, 1)},
+            **{("act", which): [20, 20 + 1] for which in (0, 1)},
+            ("last", 0): [5, 2],
+        }
 
 
 class _Branches(nn.Module):

@@ -260,6 +260,22 @@ def test_a_step_costs_as_much_again_for_each_gradient() -> None:
     assert peaks == sorted(peaks)
 
 
+def test_what_no_loss_depends_on_is_not_updated() -> None:
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.beside = nn.Linear(3, 10), nn.Linear(3, 100)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(x.mean((2, 3)))  # type: ignore[no-any-return]
+
+    totals = training_table(
+        replace(resolve("lenet5"), builder=lambda **_: Beside()), 2, None, {"in_channels": 3}
+    )
+    assert totals["totals"]["trained_parameters"] == 40 + 400
+    assert totals["totals"]["optimizer_macs"] == 3 * 40
+
+
 def test_a_network_that_fails_in_training_mode_is_told() -> None:
     class Failing(nn.Module):
         def __init__(self) -> None:

@@ -51,7 +51,8 @@ class _Accuracy:
         correct: images that it tells right.
         images: of so many.
         lost: eager's share of right answers less its own, with McNemar's p; one that decides nothing for eager itself.
-        flags: doubts about it that eager's has not: what both have in common puts no difference in doubt.
+        flags: doubts about it that eager's has not, and those about the network itself: how images and classes are read
+            puts no difference in doubt where both have it in common.
     """
 
     data: str
@@ -83,6 +84,7 @@ class EngineRow:
         versions: of the packages that made and run it.
         calibration: the images on which ranges were taken; empty without such.
         accuracy: on real images; None where that was not measured.
+        untested: why it was not, although it was to be.
         flags: of all that was measured of it.
     """
 
@@ -100,6 +102,7 @@ class EngineRow:
     versions: Mapping[str, str] = field(default_factory=dict)
     calibration: str = ""
     accuracy: _Accuracy | None = None
+    untested: str = ""
     flags: tuple[str, ...] = ()
 
     @property
@@ -172,7 +175,7 @@ class EngineRow:
     def _left(self) -> str:
         one = self.accuracy
         if one is None:
-            return "its accuracy was not tested (to know: --data)"
+            return f"its accuracy was not tested ({self.untested or 'to know: --data'})"
         lost = one.lost
         if math.isnan(lost.low):
             return f"its accuracy was not compared with eager's ({lost.reason})"
@@ -197,6 +200,7 @@ class EngineRow:
             "batch": self.batch,
             **self.values,
             "accuracy": one and {"data": one.data, "top1": one.value, "images": one.images},
+            "untested": self.untested or None,
             "lost": one and one.lost.to_json("points"),
         }
         told = {
@@ -217,7 +221,7 @@ class EngineRow:
         """
         every = current(run).records
         records = [_with_preparation(record, every) for record in latest(every).values()]
-        evaluated = [r for r in records if r.job.task == "evaluate" and r.status == "ok"]
+        evaluated = [r for r in records if r.job.task == "evaluate"]
         groups: defaultdict[str, list[Record]] = defaultdict(list)
         series: defaultdict[str, list[Record]] = defaultdict(list)
         for record in records:
@@ -347,15 +351,19 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
         versions={name: str(detail[name]) for name in _PACKAGES if name in detail},
         calibration=str(detail.get("calibration", "")),
         accuracy=answers.of(backend, precision),
+        untested=answers.untested(backend, precision),
         flags=_flags(of_one, latency),
     )
 
 
 def _reason(failed: Sequence[Record], *, timed: bool) -> str:
-    error = failed[-1].error if failed else None
-    if error:
-        return str(error.get("message", ""))
+    if failed and failed[-1].error:
+        return _message(failed[-1])
     return "it was not timed with one image" if timed else "it has not run yet"
+
+
+def _message(record: Record) -> str:
+    return str((record.error or {}).get("message", ""))
 
 
 def _measurements(records: Sequence[Record], name: str) -> list[Measurement]:
@@ -395,14 +403,17 @@ class _Answered:
 
     def __init__(self, run: Run, evaluations: Sequence[Record]) -> None:
         self.run = run
-        last = evaluations[-1] if evaluations else None
+        ok = [r for r in evaluations if r.status == "ok"]
+        last = next(reversed(ok or evaluations), None)
         self.data = "" if last is None else _data(last)
         images = None if last is None else _images(last)
-        self.records = {
+        every = {
             (r.job.settings.given.get("backend", "eager"), r.job.settings.given.get("precision", "fp32")): r
             for r in evaluations
             if _images(r) == images
         }
+        self.records = {way: r for way, r in every.items() if r.status == "ok"}
+        self.failed = {way: r for way, r in every.items() if r.status != "ok"}
 
     @cached_property
     def eager(self) -> Answers | None:
@@ -420,12 +431,24 @@ class _Answered:
         if (backend, precision) == _EAGER:
             return _Accuracy(self.data, *counted, Effect.none("eager itself"), top1.flags)
         of_eager = self.records[_EAGER].measurement("top1") if _EAGER in self.records else None
-        flags = tuple(flag for flag in top1.flags if of_eager is None or flag not in of_eager.flags)
+        of_both = () if of_eager is None else set(of_eager.flags) - _OF_NETWORK
+        flags = tuple(flag for flag in top1.flags if flag not in of_both)
         own = Answers.read(self.run.path, record)
         if own is None or self.eager is None:
-            return _Accuracy(self.data, *counted, Effect.none("no answers of both are stored"), flags)
+            why = self.untested(*_EAGER)
+            lacks = f"eager's was not tested: {why}" if why else "no answers of both are stored"
+            return _Accuracy(self.data, *counted, Effect.none(lacks), flags)
         pairs = _paired(self.eager, own)
         return _Accuracy(self.data, int(pairs[1].sum()), len(pairs[1]), matched(*pairs), flags)
+
+    def untested(self, backend: str, precision: str) -> str:
+        """Return how the evaluation of an engine failed; empty where it did not, or none was asked for."""
+        record = self.failed.get((backend, precision))
+        return "" if record is None else f"{record.status}: {_message(record)}".removesuffix(".")
+
+
+_OF_NETWORK = {"random_weights", "answers_vary", "changes_itself"}
+"""Doubts about a network's answers: where they say nothing, nothing is left or lost of them."""
 
 
 def _data(record: Record) -> str:

@@ -27,8 +27,18 @@ class Difference:
 
     @property
     def certain(self) -> bool:
-        """Whether the whole interval lies on one side of nothing, and the corrected p is at most 0.05."""
-        return self.effect.p <= 0.05 and (self.effect.low > 0 or self.effect.high < 0)
+        """Whether it is so for certain, see `is_certain`."""
+        return is_certain(self.effect)
+
+
+def is_certain(effect: Effect) -> bool:
+    """Return whether the whole interval lies on one side of nothing, and p is at most 0.05."""
+    return effect.p <= 0.05 and (effect.low > 0 or effect.high < 0)
+
+
+def whole_difference(of: LayerTable, against: LayerTable) -> Effect:
+    """Return the time of a network less that of another, in s, over processes."""
+    return two_groups(of.times, against.times, unit="processes")
 
 
 def layer_differences(of: LayerTable, against: LayerTable) -> list[Difference]:
@@ -37,9 +47,7 @@ def layer_differences(of: LayerTable, against: LayerTable) -> list[Difference]:
     Layers are told to be each other's by aligning the two sequences of calls: by class, shape, work and name.
     """
     pairs = list(_aligned(of.layers, against.layers))
-    effects = corrected(
-        [_effect(*pair, len(of.layers[0].times), len(against.layers[0].times)) for pair in pairs]
-    )
+    effects = corrected([_effect(*pair, len(of.times), len(against.times)) for pair in pairs])
     differences = [Difference(*pair, effect) for pair, effect in zip(pairs, effects, strict=True)]
     return sorted(differences, key=lambda d: -abs(d.effect.estimate))
 
@@ -62,14 +70,15 @@ def _effect(a: Layer | None, b: Layer | None, n: int, m: int) -> Effect:
     return two_groups(*times, unit="processes")
 
 
+_OF_ALL = ("group", "inner")  # of which a network has one at most
 _GAP = -1.0
 _ALIKE = 4.0
 
 
 def _likeness(a: Layer, b: Layer) -> float:
     """Return how much two layers seem to be the same one of two networks; below two gaps where they are not."""
-    if a.depth == b.depth == 0 and a.kind == b.kind:  # the networks themselves, whatever they are called
-        return _ALIKE
+    if a.kind == b.kind and (a.kind in _OF_ALL or a.depth == b.depth == 0):
+        return _ALIKE  # the networks themselves, whatever they are called, or all that is short
     same = (a.type == b.type, a.name == b.name, a.output[1:] == b.output[1:], a.macs == b.macs)
     if a.kind != b.kind or not (
         same[0] or all(same[1:])

@@ -120,6 +120,7 @@ class LayerTable:
         how: it was run: batch_size, precision, device, threads, backend and more, as the frame has them.
         training: whether it is of a training step.
         network: the time of the whole, in passes of its own.
+        times: s of the whole, of each process, divided as those of a layer are.
         layers: in the order of the calls, those below the noise together last, and `inner` behind them.
         ceilings: of the machine, at this precision.
         flags: of the measurements.
@@ -129,6 +130,8 @@ class LayerTable:
         again_macs: those of them that a backward pass computes again, as of checkpoints.
         levelled: number, from 1 on, of each process that was slower than the others as a whole, or quicker, and by how
             many times: all its times are divided by that, the whole's as well.
+        partial: the outermost calls that some passes alone make, and the share of them that does: their times are what
+            they take in one that does, times that share, and so are their multiply-accumulates and bytes.
     """
 
     run: str
@@ -137,6 +140,7 @@ class LayerTable:
     how: JsonObject
     training: bool
     network: Interval
+    times: tuple[float, ...]
     layers: tuple[Layer, ...]
     ceilings: _Ceilings
     flags: tuple[str, ...]
@@ -145,6 +149,7 @@ class LayerTable:
     macs: int
     again_macs: int = 0
     levelled: tuple[tuple[int, float], ...] = ()
+    partial: tuple[tuple[str, float], ...] = ()
 
     @property
     def explained(self) -> float:
@@ -260,8 +265,30 @@ class _Process:
     @property
     def times(self) -> dict[tuple[str, str, int], float]:
         """The time of each row, in s."""
-        parts = [np.array(self.detail[name]) for name in ("forward_s", "backward_s") if name in self.detail]
+        parts = [np.array(self.detail[name]) for name in _PARTS if name in self.detail]
         return dict(zip(self.keys, np.median(sum(parts), axis=1).tolist(), strict=True))
+
+    @property
+    def shares(self) -> dict[tuple[str, str, int], float]:
+        """The share of the passes in which each row was called; that of a call which nearly all make is 1."""
+        called = (np.count_nonzero(samples) / len(samples) for samples in self.detail["forward_s"])
+        return {key: 1.0 if share > _ALWAYS else share for key, share in zip(self.keys, called, strict=True)}
+
+    def evened(self) -> _Process:
+        """Return the process with calls that some passes alone make evened out over all of them.
+
+        The median of such a call would be nothing, or all that it takes: in each pass it has what it takes in one that
+        makes it, times their share.
+        """
+        some = {place: share for place, share in enumerate(self.shares.values()) if 0 < share < 1}
+        detail = dict(self.detail)
+        for name in _PARTS if some else ():
+            if name in detail:
+                detail[name] = [
+                    _evened(own, some[place]) if place in some else own
+                    for place, own in enumerate(detail[name])
+                ]
+        return replace(self, detail=detail)
 
     @property
     def keys(self) -> list[tuple[str, str, int]]:
@@ -275,9 +302,11 @@ class _Process:
 
 
 _HOW = ("batch_size", *VARIANT)
+_PARTS = ("forward_s", "backward_s")
+_ALWAYS = 0.9  # of the passes, from which on the median over all of them is that of the call
 _SECONDS = frozenset(
     {
-        *("stamp_s", "between_s", "operator_s", "forward_s", "backward_s"),
+        *("stamp_s", "between_s", "operator_s", *_PARTS),
         *("forward_host_s", "backward_host_s"),
     }
 )
@@ -294,10 +323,12 @@ def _ceilings(first: JsonObject, machine: pd.DataFrame) -> _Ceilings:
 
 
 def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) -> LayerTable:
-    processes, levelled = _levelled(sorted(processes, key=lambda process: process.number))
+    processes = sorted(processes, key=lambda process: process.number)
+    shares = _shares(processes)
+    processes, levelled = _levelled([process.evened() for process in processes])
     first, own = processes[0], processes[0].row
     noise_s = _NOISE * max(p.detail["stamp_s"] for p in processes)
-    rows = _rows(processes, noise_s)
+    rows = _rows(processes, shares, noise_s)
     paths, found = _paths(rows), _ceilings(own, machine)
     timed = _Timed(rows, paths, processes, found, own["device"] == "cpu")
     layers = [timed.layer(members) for members in _members(rows, paths, depth)]
@@ -308,6 +339,7 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
         how={key: own[key] for key in _HOW},
         training=bool(first.detail["training"]),
         network=_interval([p.whole for p in processes]),
+        times=tuple(median(p.whole) for p in processes),
         layers=(*_grouped(layers, noise_s), *timed.inner()),
         ceilings=found,
         flags=joined_flags((p.flags for p in processes), several=len(processes) > 1, wide=False),
@@ -316,6 +348,7 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
         macs=sum(row.macs + row.backward_macs for row in rows),
         again_macs=sum(row.again_macs for row in rows),
         levelled=levelled,
+        partial=tuple(_partial(rows, shares)),
     )
     return replace(table, flags=(*table.flags, _ABOVE)) if _is_above(table) else table
 
@@ -372,19 +405,51 @@ class _Row:
     again_macs: int = 0
     slow: bool = False  # takes long itself, whatever it does there: it waits, reads a file, counts in Python
 
+    def in_part(self, share: float) -> _Row:
+        """Return it with what it does in a share of the passes, on average."""
+        if not 0 < share < 1:
+            return self
+        return replace(self, **{name: round(getattr(self, name) * share) for name in _WORK})
+
     @property
     def is_layer(self) -> bool:
         """Whether its own time is a layer's, rather than what lies between."""
         return self.leaf or self.slow or bool(self.operators or self.backward_operators)
 
 
-def _rows(processes: Sequence[_Process], noise_s: float) -> list[_Row]:
+_WORK = ("macs", "bytes", "operators", "backward_macs", "backward_bytes", "backward_operators", "again_macs")
+
+
+def _evened(samples: Sequence[float], share: float) -> list[float]:
+    """Return samples of a call, 0 where it was not made, as a share of those that are not, as often as needed."""
+    made = np.array([s for s in samples if s > 0] or [0.0])
+    return (np.resize(made, len(samples)) * share).tolist()  # type: ignore[no-any-return]
+
+
+def _shares(processes: Sequence[_Process]) -> list[float]:
+    """Return the share of the passes that make each call of the first process, over all processes."""
+    of_each = [process.shares for process in processes]
+    return [math.fsum(own.get(key, 0.0) for own in of_each) / len(of_each) for key in processes[0].keys]
+
+
+def _partial(rows: Sequence[_Row], shares: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """Yield the name of each call that some passes alone make, and their share, but for those inside another such."""
+    for row, share in zip(rows, shares, strict=True):
+        around = 1.0 if row.parent is None else shares[row.parent]
+        if 0 < share < 1 and share < around:
+            yield row.name or row.type, share
+
+
+def _rows(processes: Sequence[_Process], shares: Sequence[float], noise_s: float) -> list[_Row]:
     """Return the rows of the first process; those that run no operator and take long all the same are told."""
     first = processes[0]
-    parts = [first.detail[name] for name in ("forward_s", "backward_s") if name in first.detail]
+    parts = [first.detail[name] for name in _PARTS if name in first.detail]
     least = max(_OWN * median(first.whole), noise_s)
-    own = (math.fsum(median(each[place]) for each in parts) for place in range(len(first.detail["rows"])))
-    return [replace(_Row(*row), slow=s >= least) for row, s in zip(first.detail["rows"], own, strict=True)]
+    own = [math.fsum(median(each[place]) for each in parts) for place in range(len(first.detail["rows"]))]
+    return [
+        replace(_Row(*row), slow=s >= least).in_part(share)
+        for row, s, share in zip(first.detail["rows"], own, shares, strict=True)
+    ]
 
 
 def _paths(rows: Sequence[_Row]) -> list[tuple[int, ...]]:

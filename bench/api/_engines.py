@@ -106,6 +106,12 @@ def _chosen(
     for one in engines:
         if one not in tried:
             raise unknown_name("engine", one, tried, "see `bench list backends`")
+    usual = {precision for own in tried.values() for precision in own}
+    for one in precisions if not engines else ():
+        if one not in usual:
+            raise unknown_name(
+                "precision", one, usual, "no engine is tried in it unless it is named: --engine"
+            )
     ways = dict.fromkeys([(_EAGER, "fp32"), *_ways(tried, engines, precisions)])
     return list(ways)
 

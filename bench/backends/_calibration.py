@@ -7,9 +7,11 @@ a doubt about every result.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -89,23 +91,34 @@ def _of_dataset(name: str, images: Tensor, job: Job[Timed]) -> Calibration:
 
 
 def _check_apart(training: EvaluationSet, job: Job[Timed]) -> None:
-    """Refuse to calibrate on an image that the job evaluates the network on.
+    """Refuse to calibrate on an image that the job evaluates the network on, by whatever name.
 
     Raises:
-        UnsupportedError: if a file is on both sides.
+        UnsupportedError: if an image is on both sides.
     """
     given = job.settings.given
-    if "data" not in given or isinstance(training.images, Tensor):
+    if "data" not in given:
         return
     tested = EvaluationSet.of(str(given["data"]), str(given.get("split", USUAL_SPLIT)))
-    if isinstance(tested.images, Tensor):
+    known = {content for _, content in _contents(training)}
+    sizes = set(map(len, known))
+    for name, content in _contents(tested, sizes):
+        if content in known:
+            message = f"{name} of {tested.name} would be calibrated on and tested on"
+            raise UnsupportedError(
+                message, "calibrate on a folder of its own, or on one with train/ beside what is tested"
+            )
+
+
+def _contents(images: EvaluationSet, sizes: Container[int] | None = None) -> Iterator[tuple[str, bytes]]:
+    """Yield the name of each image and what it holds; of files those of such sizes alone, as far as they are read."""
+    if isinstance(images.images, Tensor):
+        yield from zip(images.names, (one.numpy().tobytes() for one in images.images), strict=True)
         return
-    both = {os.path.realpath(path) for path in tested.images} & set(map(os.path.realpath, training.images))
-    if both:
-        message = f"{sorted(both)[0]} would be calibrated on and tested on"
-        raise UnsupportedError(
-            message, "calibrate on a folder of its own, or on one with train/ beside what is tested"
-        )
+    for name, path in zip(images.names, map(Path, images.images), strict=True):
+        with contextlib.suppress(OSError):  # it is left out on either side
+            if sizes is None or path.stat().st_size in sizes:
+                yield name, path.read_bytes()
 
 
 def _transform(job: Job[Timed]) -> Transform:

@@ -15,6 +15,7 @@ import importlib
 import io
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -37,7 +38,7 @@ from bench.backends._engines import (
     versions,
 )
 from bench.backends._shared import PinnedCall, alone
-from bench.errors import install_tip
+from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
@@ -45,6 +46,7 @@ _NEEDS = ("openvino", "nncf")
 _INSTALL = install_tip("openvino")
 _PRECISIONS = ("fp32", "bf16", "int8")
 _KINDS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
+_TIP = "use backend=onnx or backend=eager"
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
@@ -69,7 +71,9 @@ def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path)
         detail["compile_s"] = time.perf_counter() - start
         call = _call(compiled, images)
     except Exception as error:  # the network ran in eager; whatever is wrong now is OpenVINO's
-        raise refusal("OpenVINO", error, "use backend=onnx or backend=eager") from error
+        if words := _summary(error):
+            raise UnsupportedError(f"OpenVINO converts no such network: {words}", _TIP) from error
+        raise refusal("OpenVINO", error, _TIP) from error
     flags = cast("list[str]", detail.pop("flags"))
     reports = {name: str(compiled.get_property(name)) for name in ("INFERENCE_NUM_THREADS", "NUM_STREAMS")}
     engine = Engine(
@@ -80,6 +84,15 @@ def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path)
         clipped=(lambda: _clipped(network, images)) if job.settings.precision == "int8" else None,
     )
     return Runnable(call, {**detail, **reports}, engine=engine, flags=tuple(flags))
+
+
+def _summary(error: Exception) -> str:
+    """Return what an error of a conversion says at its end, where it sums up; its first lines say where it was raised.
+
+    Empty of any other error.
+    """
+    _, _, end = str(error).partition("Summary:\n")
+    return "; ".join(filter(None, (line.strip(" -") for line in end.splitlines())))[:300]
 
 
 def _made(model: nn.Module, images: Tensor, job: Job[Timed], file: Path) -> dict[str, object]:
@@ -184,10 +197,8 @@ def _clipped(graph: Any, images: Tensor) -> Mapping[str, float]:
     """Return by quantised activation of the graph the share of its values beyond its range, for these images."""
     openvino = importlib.import_module("openvino")
     graph = graph.clone()
-    ranges: dict[
-        tuple[str, int], list[tuple[str, Callable[[Tensor], float]]]
-    ] = {}  # of one value there may be several
-    outputs = []
+    sources: dict[_Port, Any] = {}
+    ranges: defaultdict[_Port, list[tuple[str, Callable[[Tensor], float]]]] = defaultdict(list)
     for node in graph.get_ordered_ops():
         if node.get_type_name() != "FakeQuantize" or _is_constant(node.input_value(0)):
             continue
@@ -196,19 +207,25 @@ def _clipped(graph: Any, images: Tensor) -> Mapping[str, float]:
         levels = int(node.get_attributes()["levels"])
         name = str(node.get_friendly_name()).removesuffix("/fq_output_0")
         source = node.input_value(0)
-        key = str(source.get_node().get_friendly_name()), int(source.get_index())
-        if key not in ranges:
-            outputs.append(source)
-        ranges.setdefault(key, []).append((name, _share_beyond(low, high, levels)))
-    count = len(graph.outputs)
-    graph.add_outputs(outputs)
+        sources[_port(source)] = source
+        ranges[_port(source)].append((name, _share_beyond(low, high, levels)))
+    graph.add_outputs(list(sources.values()))  # but for those that it returns anyway
+    ports = [_port(result.input_value(0)) for result in graph.get_results()]
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    values = list(compiled(images.numpy()).to_tuple())[count:]
+    values = dict(zip(ports, compiled(images.numpy()).to_tuple(), strict=True))
     return {
-        name: share(torch.from_numpy(np.array(array)))
-        for of_one, array in zip(ranges.values(), values, strict=True)
+        name: share(torch.from_numpy(np.array(values[port])))
+        for port, of_one in ranges.items()
         for name, share in of_one
     }
+
+
+_Port = tuple[str, int]
+
+
+def _port(output: Any) -> _Port:
+    """Return what tells a value of a graph: the name of its operator, and which of its results it is."""
+    return str(output.get_node().get_friendly_name()), int(output.get_index())
 
 
 def _share_beyond(low: Tensor, high: Tensor, levels: int) -> Callable[[Tensor], float]:

@@ -110,10 +110,21 @@ def _native_encoder(inputs: _Values, outputs: _Values) -> int:
     return _native_attention([images] * 3, outputs) + 2 * math.prod(images.sizes()) * hidden
 
 
-def _bilinear(inputs: _Values, outputs: _Values) -> int:
-    """Count x1' A x2 in each row, the products with A and then with x2; A is [out, in1, in2]."""
-    rows, weight = outputs[0].sizes(), inputs[1].sizes()
-    return math.prod(rows) * (weight[-2] + 1) * weight[-1]
+def _trilinear(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
+    """Count a product of three tensors, summed over some dimensions: of the first two, and of that with the third.
+
+    Each lacks the dimensions that are named beside it. What only the first two have is summed in the first product.
+    """
+    shapes: list[list[int]] = []
+    for tensor, missing in zip(inputs[:3], inputs[3:6], strict=True):
+        shape = tensor.sizes()
+        for place in sorted(missing.value):
+            shape.insert(place, 1)
+        shapes.append(shape)
+    of_two: list[int] = [max(sides) for sides in zip(*shapes[:2], strict=True)]
+    summed = set(inputs[6].value) & set(inputs[5].value)
+    left = [1 if place in summed else side for place, side in enumerate(of_two)]
+    return math.prod(of_two) + math.prod(map(max, left, shapes[2]))
 
 
 def _rnn_layer(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
@@ -179,7 +190,7 @@ MATRIX: dict[OpOverloadPacket, tuple[_Matrix, Handle]] = _table((
     ("linear", _on(bmm_flop_jit, 1, 3), "baddbmm baddbmm_ addbmm"),
     ("linear", _product(0), "mv dot vdot"),
     ("linear", _product(1), "addmv"),
-    ("linear", _bilinear, "_trilinear"),
+    ("linear", _trilinear, "_trilinear"),
     ("linear", _rnn_layer, "mkldnn_rnn_layer"),
     ("linear", _grouped_product, "_grouped_mm _scaled_grouped_mm"),
     ("linear", _sums,

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+Key = tuple[int, int]
+"""A call: the number of the module, and which of its calls it is."""
 
 Forward = Callable[..., object]
 _Wrap = Callable[[int, Forward], Forward]  # of the module's number and its forward
@@ -61,6 +64,34 @@ def _opened(module: nn.Module, name: str, known: set[int]) -> Iterator[tuple[str
         closed = isinstance(child, torch.jit.ScriptModule) or type(child).__name__ == _COMPILED
         if id(child) not in known and not closed and not isinstance(module, torch.jit.ScriptModule):
             yield from _opened(child, f"{name}.{key}".lstrip("."), known)
+
+
+class Numbering:
+    """Tells the calls of modules apart, those that a backward pass makes again, as of checkpoints, among them."""
+
+    def __init__(self) -> None:
+        self._met: Counter[int] = Counter()
+        self._inside: defaultdict[tuple[Key, int], list[Key]] = defaultdict(list)
+        self._again: Counter[tuple[Key | None, int]] = Counter()
+
+    def begun(self, number: int, above: Key) -> Key:
+        """Return the key of a call that begins inside another."""
+        key = (number, self._met[number])
+        self._met[number] += 1
+        self._inside[above, number].append(key)
+        return key
+
+    def made_again(self, number: int, above: Key | None) -> Key | None:
+        """Return which call is made again, inside one that is, or by itself; None of a module that was not called.
+
+        Inside another they come as they came before; by themselves the last one first, as a backward pass goes.
+        """
+        which = self._again[above, number]
+        self._again[above, number] += 1
+        if above is None:
+            return (number, max(self._met[number] - 1 - which, 0)) if self._met[number] else None
+        made = self._inside[above, number]
+        return made[which % len(made)] if made else None
 
 
 class OnEachThread:

@@ -3,25 +3,26 @@
 It is counted as the pass runs, with real tensors or without storage, at any batch and precision. An operator belongs to
 the innermost module that is called. In a backward pass it belongs to the module whose forward made the node of
 autograd's graph: nodes are numbered as they are made (`torch._C._autograd._get_sequence_nr`), so that the numbers at
-the borders of the calls tell whose each is.
+the borders of the calls tell whose each is. A call that it makes again, as of a checkpoint, is the one that was made
+before; what a checkpointed function does between such calls belongs to the node that asks for it.
 
-Bytes are those of the tensors that an operator reads and of those that it writes, once each; what a cache saves, and
-what an operator reads twice, is not known here. Multiply-accumulates of a backward pass are those that its gradients
-need: of a convolution or linear layer as many as forward for the gradient of the weights, and again for that of the
-input, where they are asked for; what a kernel computes again is left out, and what a network does (checkpoints) is in.
+Bytes are those of the tensors that an operator reads and of those that it writes, once each, and of a table those of
+the rows that are taken; what a cache saves, and what an operator reads twice, is not known here. Multiply-accumulates
+of a backward pass are those that its gradients need: of a convolution or linear layer as many as forward for the
+gradient of the weights, and again for that of the input, where they are asked for; what a kernel computes again is left
+out, and what a network does (checkpoints) is in.
 """
 
 from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
-from torch._ops import HigherOrderOperator, OpOverload
+from torch import Tensor, nn
+from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
 from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -37,10 +38,7 @@ from bench.costs._operators import (
     watched_kernel,
 )
 from bench.costs._storage import all_meta
-from bench.costs.calls import Followed, Forward, OnEachThread
-
-Key = tuple[int, int]
-"""A call: the number of the module, and which of its calls it is."""
+from bench.costs.calls import Followed, Forward, Key, Numbering, OnEachThread
 
 _aten = torch.ops.aten
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
@@ -48,6 +46,10 @@ _NO_WORK = {
     *(_aten.detach, _aten.alias, _aten.lift_fresh, _aten._unsafe_view, _aten._reshape_alias, _aten.empty),
     *(_aten.empty_like, _aten.empty_strided, _aten.new_empty, _aten.new_empty_strided),
 }
+_PICKING = frozenset((_aten.embedding, _aten.index, _aten.index_select, _aten.gather))
+"""What reads of its first tensor no more than it writes."""
+_FILLING = frozenset((_aten.copy_, _aten.fill_, _aten.zero_, _aten.normal_, _aten.uniform_, _aten.bernoulli_))
+"""What overwrites its first tensor, and reads nothing of it."""
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ class Call:
         depth: how many calls it is inside of.
         parent: the call that it is directly inside of; None for the network.
         leaf: whether it calls no module.
-        parameters: elements of the module's own; counted in its first call alone.
+        parameters: elements of the module's own; each is counted once, in the first call of a module that has it.
         input: shape of the first tensor that goes in.
         output: shape of the first tensor that comes out.
         forward: what it does.
@@ -114,13 +116,17 @@ class _Counting(TorchDispatchMode):
         self.calls: dict[Key, Call] = {OUTSIDE: Call("", "outside", 0, None)}
         self.now: Key = OUTSIDE
         self.is_backward = False
-        self._met: Counter[int] = Counter()
+        self._numbering = Numbering()
+        self._remade: Key | None = None  # the call that a backward pass makes again
+        self._counted: dict[int, nn.Parameter] = {}
         self._marks: list[tuple[int, Key]] = [(0, OUTSIDE)]  # number of the next node, and whose it will be
 
     def wrap(self, number: int, forward: Forward) -> Forward:
         """Return the forward of a module as it is called while it is followed."""
 
         def call(*args: object, **kwargs: object) -> object:
+            if self.is_backward:
+                return self._made_again(number, forward, args, kwargs)
             above, inside = self.now, self._entered(number)
             self.calls[inside].input = _shape(args)
             self._go_to(inside)
@@ -134,16 +140,26 @@ class _Counting(TorchDispatchMode):
 
         return call
 
+    def _made_again(self, number: int, forward: Forward, args: Args, kwargs: Kwargs) -> object:
+        above, remade = self.now, self._remade
+        key = self._numbering.made_again(number, remade)
+        if key is not None:
+            self.now = self._remade = key
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            self.now, self._remade = above, remade
+
     def _entered(self, number: int) -> Key:
-        key = (number, self._met[number])
-        self._met[number] += 1
         above = self.now
+        key = self._numbering.begun(number, above)
         self.calls[above].leaf = False
         parent = None if above == OUTSIDE else above
         depth = 0 if parent is None else self.calls[above].depth + 1
         call = Call(self.followed.names[number], self.followed.types[number], depth, parent)
-        if not key[1]:
-            call.parameters = sum(p.numel() for p in self.followed.modules[number].parameters(recurse=False))
+        own = {id(p): p for p in self.followed.modules[number].parameters(recurse=False)}
+        call.parameters = sum(p.numel() for p in own.values() if id(p) not in self._counted)
+        self._counted |= own
         self.calls[key] = call
         return key
 
@@ -200,7 +216,7 @@ class _Counting(TorchDispatchMode):
             work.operators += 1
             work.macs += macs
             call.again += macs if self.is_backward and torch.is_grad_enabled() else 0
-            work.bytes += sum(map(_bytes, _distinct((args, kwargs)))) + sum(map(_bytes, _distinct(out)))
+            work.bytes += _moved(packet, args, kwargs, out)
         return out
 
 
@@ -261,6 +277,14 @@ def _macs(func: OpOverload, args: Args, out: object) -> int:
     return complex_factor(args) * int(MATRIX[packet][1](arguments(args), arguments([first])))
 
 
+def _moved(packet: OpOverloadPacket, args: Args, kwargs: Kwargs, out: object) -> int:
+    """Return the bytes that an operator reads and writes: of a table those of the rows that it takes."""
+    written = sum(map(_bytes, _distinct(out)))
+    read = (args[1:] if packet in _PICKING | _FILLING else args, kwargs)
+    picked = min(_bytes(args[0]), written) if packet in _PICKING else 0
+    return sum(map(_bytes, _distinct(read))) + picked + written
+
+
 def _distinct(values: object) -> list[Tensor]:
     return list({id(t): t for t in tensors_of(values)}.values())
 
@@ -286,10 +310,8 @@ def count_pass(followed: Followed, step: Step) -> _Counting:
     not. Gradients are noted as they are asked for outside; in inference mode torch shows no operator taken apart.
     """
     counting = _Counting(followed)
-    with counting:
-        with followed.through(counting.wrap):
-            loss = step.forward()
-        # What is called again here, as of a checkpoint, belongs to the node that asks for it, as where it is timed.
+    with counting, followed.through(counting.wrap):
+        loss = step.forward()
         if loss is not None and step.backward is not None:
             with counting.backward_of(loss):
                 step.backward()

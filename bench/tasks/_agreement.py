@@ -139,7 +139,7 @@ def soundness(
 
 def _sums(tensors: Sequence[Tensor]) -> list[str]:
     """Return a number for each tensor that another content hardly has."""
-    return [float(t.sum(dtype=torch.float64)).hex() for t in tensors if not t.is_complex()]
+    return [float(_real(t).sum(dtype=torch.float64)).hex() for t in tensors]
 
 
 def _relative_difference(reference: Tensor, other: Tensor) -> float:
@@ -161,9 +161,15 @@ def _largest(values: Tensor) -> float:
 
 
 def _values_of(output: object) -> Tensor:
-    """Return a copy of the first tensor that is returned, on the CPU in double precision.
+    """Return a copy of the first tensor that is returned, on the CPU in double precision; complex numbers in two parts.
 
     The next call may overwrite what this one returned.
     """
     first = next(tensors_of(output), None)
-    return torch.as_tensor(output if first is None else first).detach().to("cpu", torch.float64, copy=True)
+    values = torch.as_tensor(output if first is None else first).detach()
+    return _real(values).to("cpu", torch.float64, copy=True)
+
+
+def _real(values: Tensor) -> Tensor:
+    """Return complex numbers [...] as their two parts [..., 2]; others as they are."""
+    return torch.view_as_real(values.resolve_conj()) if values.is_complex() else values

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from bench.backends import Backend, numbered, refusal
-from bench.costs.calls import Followed
-from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
+from bench.costs.calls import Followed, Key
+from bench.costs.work import OUTSIDE, Call, Step, Work, count_pass
 from bench.errors import UnsupportedError
 from bench.plan.job import Job
 from bench.plan.task import Hooks

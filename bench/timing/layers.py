@@ -2,7 +2,8 @@
 
 A pass takes a stamp where a module's forward begins and where it ends; the time from one stamp to the next belongs to
 the innermost module that is called then. In a training, a stamp stands before each node of autograd's graph: the time
-until the next one belongs to the module whose forward made the node, the sums of gradients that follow it included.
+until the next one belongs to the module whose forward made the node, the sums of gradients that follow it included. A
+call that is made again there, as of a checkpoint, has the time of it in its backward pass.
 On a CPU a stamp is the time by `perf_counter_ns`; on a GPU an event on the stream, with nothing waited for before the
 end of the pass, and the host's time beside it, which tells where launching sets the pace.
 
@@ -30,8 +31,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.costs.calls import Followed, Forward
-from bench.costs.work import OUTSIDE, Key, Step, owners
+from bench.costs.calls import Followed, Forward, Key, Numbering
+from bench.costs.work import OUTSIDE, Step, owners
 from bench.plan.settings import Timing
 from bench.timing._sampling import Sampling
 from bench.timing._watch import Watch, WatchReport
@@ -120,13 +121,16 @@ class Layered:
         default_factory=list
     )  # None: back in the call around
     _borders: list[tuple[int, Key]] = field(default_factory=list)
-    _met: Counter[int] = field(default_factory=Counter)
+    _numbering: Numbering = field(default_factory=Numbering)
     _inside: list[Key] = field(default_factory=list)
+    _remade: list[Key] | None = (
+        None  # the calls that a backward pass makes again and is inside of; None before it
+    )
 
     def __call__(self) -> None:
         """Run the pass."""
         self._marks.clear()
-        self._met.clear()
+        self._numbering, self._remade = Numbering(), None
         self._borders[:] = [(0, OUTSIDE)]
         self._inside[:] = [OUTSIDE]
         if isinstance(self.stamps, CudaStamps):
@@ -134,15 +138,16 @@ class Layered:
         with self.followed.through(self._wrap):
             self._stamp(OUTSIDE)
             loss = self.step.forward()
-        self._stamp(None)
-        if loss is None or self.step.backward is None:
-            return
-        for node, key in owners(loss, self._borders):
-            node.register_prehook(self._before(key))
-        del loss
-        self._stamp(OUTSIDE, backward=True)
-        self.step.backward()
-        self._stamp(None)
+            self._stamp(None)
+            if loss is None or self.step.backward is None:
+                return
+            for node, key in owners(loss, self._borders):
+                node.register_prehook(self._before(key))
+            del loss
+            self._remade = []
+            self._stamp(OUTSIDE, backward=True)
+            self.step.backward()
+            self._stamp(None)
         if self.step.optimizer is not None:
             self._stamp(OPTIMISER)
             self.step.optimizer()
@@ -160,15 +165,16 @@ class Layered:
         return stamp
 
     def _wrap(self, number: int, forward: Forward) -> Forward:
-        marks, inside, borders, met = self._marks, self._inside, self._borders, self._met
+        marks, inside, borders, numbering = self._marks, self._inside, self._borders, self._numbering
         take, nodes = self.stamps.take, torch._C._autograd._get_sequence_nr
         own, busy, thread_id = threading.get_ident(), self._busy, threading.get_ident
 
         def call(*args: object, **kwargs: object) -> object:
+            if self._remade is not None:
+                return self._made_again(number, forward, args, kwargs)
             if (thread := thread_id()) != own or busy:
                 self._note_thread(thread, own)
-            key = (number, met[number])
-            met[number] += 1
+            key = numbering.begun(number, inside[-1])
             inside.append(key)
             borders.append((nodes(), key))
             marks.append((key, False, take()))
@@ -185,6 +191,23 @@ class Layered:
                 borders.append((nodes(), inside[-1]))
 
         return call
+
+    def _made_again(
+        self, number: int, forward: Forward, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        """Call a module for a backward pass: the time belongs to the call that was made before."""
+        assert self._remade is not None
+        key = self._numbering.made_again(number, self._remade[-1] if self._remade else None)
+        if key is None:
+            return forward(*args, **kwargs)
+        asks = self._marks[-1][0]
+        self._remade.append(key)
+        self._stamp(key, backward=True)
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            self._remade.pop()
+            self._stamp(asks, backward=True)
 
     def _note_thread(self, thread: int, own: int) -> None:
         """Note a call that begins on a thread, where it or others are none of the pass's `own` one."""

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from bench.archs import Arch
 from bench.costs import prepare
-from bench.costs.calls import Followed
-from bench.costs.work import OUTSIDE, Call, Key, Step, Work, count_pass
+from bench.costs.calls import Followed, Key
+from bench.costs.work import OUTSIDE, Call, Step, Work, count_pass
 from bench.errors import BenchError, InvalidModelError, UnsupportedError, typed_text
 from bench.io import JsonObject
 from bench.training._forecast import forecasts, on_cpu_without_storage
@@ -57,6 +57,7 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
         with device:
             images: Any = torch.empty((batch, *subject.shape[1:]), dtype=subject.trace.dtype)
             calls = _counted(model, optimiser, images, classes)
+        updated = sum(p.numel() for p in optimiser.state)  # what no loss depends on has no gradient
         batches = [batch, *(n for n in _BATCHES if n != batch)]
         loss_of = lambda output, labels: _loss(output, labels, classes)  # noqa: E731
         made = forecasts(model, optimiser, images, batches, loss_of)
@@ -74,7 +75,7 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
             "forward_macs": forward,
             "backward_macs": backward,
             "again_macs": sum(call.again for call in calls.values()),
-            "optimizer_macs": sum(_UPDATE.values()) * trained,
+            "optimizer_macs": sum(_UPDATE.values()) * updated,
             "trained_parameters": trained,
             "frozen_parameters": sum(p.numel() for p in model.parameters()) - trained,
         },

@@ -34,8 +34,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.archs.naming import resolve
 from bench.backends import BACKENDS
-from bench.costs.calls import Followed
-from bench.costs.work import Call, Key, Step, count_pass
+from bench.costs.calls import Followed, Key
+from bench.costs.work import Call, Step, count_pass
 from bench.plan.job import Job
 from bench.plan.task import Hooks
 from bench.tasks._step import ready_step

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.analysis.layer_differences import Difference, layer_differences
+from bench.analysis.layer_differences import Difference, is_certain, layer_differences, whole_difference
 from bench.analysis.layers import Layer, LayerTable
+from bench.errors import listed
 from bench.io import finite_json
 from bench.records.flags import explain
 from bench.report.document import Document
 from bench.report.tables._view import interval
 from bench.report.tables.cells import EMPTY, Cell, Head, View, csv_rows
 from bench.report.text import plain
+from bench.stats.effects import Effect
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import show_p
 from bench.units import DASH, Scale, digits_for, fixed, percent, show, significant
@@ -121,7 +123,13 @@ def _notes(table: LayerTable) -> list[str]:
         f"interleaved with theirs: {show(table.network.estimate, 's')} over {_processes(table)}."
     ]
     ends = [table.network.low, table.network.high]
-    if abs(table.between_s) <= max(abs(end - table.network.estimate) for end in ends):
+    if table.partial:
+        called = listed(f"{plain(name)} in {percent(share)}" for name, share in table.partial)
+        lines.append(
+            f"Some passes alone call {called} of them: their times are what they take then, times that share, and the "
+            "whole is the median pass. What lies between layers is not known."
+        )
+    elif abs(table.between_s) <= max(abs(end - table.network.estimate) for end in ends):
         lines.append(
             f"Between layers, {show(table.between_s, 's')}, within the doubt of the whole itself "
             f"({show(ends[0], 's')} to {show(ends[1], 's')}): nothing is certain of it."
@@ -186,7 +194,7 @@ _BOUNDS = {"compute": "computing", "memory": "memory", "launching": "launching"}
 
 
 def _processes(table: LayerTable) -> str:
-    count = len(table.layers[0].times)
+    count = len(table.times)
     return "one process, whose intervals say nothing of the next one" if count == 1 else f"{count} processes"
 
 
@@ -198,7 +206,8 @@ def _json(table: LayerTable) -> dict[str, object]:
         "input_size": table.input_size,
         "training": table.training,
         **{key: _raw(value) for key, value in table.how.items()},
-        "processes": len(table.layers[0].times),
+        "processes": len(table.times),
+        "partial": [{"name": name, "share": share} for name, share in table.partial],
         "levelled": [{"process": number, "times": level} for number, level in table.levelled],
         "network_time": _plain(table.network),
         "explained_share": table.explained,
@@ -298,24 +307,30 @@ def _differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) ->
         *(Head("Difference", scale.symbol, numeric=True, keep=2), Head("Certain", keep=2)),
     ]
     rows = [_difference(d, scale) for d in shown]
-    gap = of.network.estimate - against.network.estimate
     total = [Cell("Total"), EMPTY, EMPTY, EMPTY, _time(of.network, scale), _time(against.network, scale)]
-    return View(heads, [*rows, [*total, Cell(_signed(gap / scale.factor)), EMPTY]])
+    return View(heads, [*rows, [*total, *_effect_cells(whole_difference(of, against), scale)]])
 
 
 def _difference(difference: Difference, scale: Scale) -> list[Cell]:
     of, against, effect = difference.of, difference.against, difference.effect
     either = of or against
     assert either is not None
-    ends = interval(effect.low, effect.high, lambda end: _signed(end / scale.factor))
     outputs = dict.fromkeys(_shape(layer.output) for layer in (of, against) if layer)
     return [
         *(Cell(plain(layer.name) if layer else DASH) for layer in (of, against)),
         Cell(plain(_type(either))),
         Cell(" / ".join(outputs)),
         *(_time(layer.time, scale) if layer else EMPTY for layer in (of, against)),
+        *_effect_cells(effect, scale),
+    ]
+
+
+def _effect_cells(effect: Effect, scale: Scale) -> list[Cell]:
+    """Return a difference in the scale of the column, with its interval as a note, and whether it is certain."""
+    ends = interval(effect.low, effect.high, lambda end: _signed(end / scale.factor))
+    return [
         Cell(_signed(effect.estimate / scale.factor), "" if ends == DASH else ends),
-        Cell(show_p(effect.p, effect.p_floor, named=True) if difference.certain else "no"),
+        Cell(show_p(effect.p, effect.p_floor, named=True) if is_certain(effect) else "no"),
     ]
 
 
@@ -326,14 +341,13 @@ def _signed(value: float) -> str:
 def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     """Return sentences: where the difference of two networks is, and how sure that is."""
     differences = layer_differences(of, against)
-    gap = of.network.estimate - against.network.estimate
+    whole = whole_difference(of, against)
     certain = sorted((d for d in differences if d.certain), key=lambda d: -abs(d.effect.estimate))
     names = [plain(table.arch) for table in (of, against)]
-    word = "more" if gap > 0 else "less"
     levelled = [line for table in (of, against) for line in _levelled_words(table, named=True)]
-    lines = [f"{names[0]} takes {show(abs(gap), 's')} {word} than {names[1]}."]
+    lines = [_whole_words(whole, names)]
     if not certain:
-        count = min(len(table.layers[0].times) for table in (of, against))
+        count = min(len(table.times) for table in (of, against))
         lines.append(f"No layer differs for certain, of {len(differences)}, with {count} processes each.")
         return lines + levelled
     first = ", ".join(f"{_name(d)} {_sign_show(d.effect.estimate)}" for d in certain[:3])
@@ -344,6 +358,18 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
         larger = f"{_name(differences[0])} {_sign_show(differences[0].effect.estimate)}"
         lines.append(f"Larger, and not certain: {larger}; more processes tell.")
     return lines + levelled
+
+
+def _whole_words(whole: Effect, names: Sequence[str]) -> str:
+    """Return a sentence on the difference of two networks as a whole."""
+    first, second = names
+    gap = show(abs(whole.estimate), "s")
+    ends = (
+        f"{_sign_show(whole.low)} to {_sign_show(whole.high)}" if math.isfinite(whole.low) else whole.reason
+    )
+    if is_certain(whole):
+        return f"{first} takes {gap} {'more' if whole.estimate > 0 else 'less'} than {second} ({ends})."
+    return f"Whether {first} takes more time than {second} is not certain: {_sign_show(whole.estimate)} ({ends})."
 
 
 def _name(difference: Difference) -> str:

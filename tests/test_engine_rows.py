@@ -304,6 +304,30 @@ def test_what_cannot_run_is_a_row_with_the_engines_own_reason() -> None:
     assert cells[-1] == "backend tensorrt: for cards."
 
 
+def test_a_terminal_has_the_reasons_below_its_table_by_what_they_are_for() -> None:
+    refused = [
+        record(
+            job(net, "infer", **speed("cpu", backend="openvino", threads=2)),
+            status="unsupported",
+            error={"type": "x", "message": "No rule for: aten::a"},
+        )
+        for net in by_name("resnet18", "vgg16")
+    ]
+    others = [record(job(NET, "infer", **speed("cpu", backend="onnx", threads=2)), measurements=[])]
+    eager = [
+        record(job(net, "infer", **speed("cpu", backend="eager", threads=2)), measurements=[])
+        for net in by_name("resnet18", "vgg16")
+    ]
+    rows = [row for row in EngineRow.in_run(run_of(eager, refused, others)) if not row.is_eager]
+    names = ", ".join(net.name for net in by_name("resnet18", "vgg16"))
+    assert sorted(EngineRow.reasons(rows)) == [
+        "onnx fp32, of resnet18: it was not timed with one image.",
+        f"openvino fp32, of {names}: unsupported: No rule for: aten::a.",
+    ]
+    narrow = [cells[-1].text for cells in engines_view(rows, narrow=True).rows]
+    assert not any(narrow)
+
+
 def test_what_is_missing_is_told_once_and_how_to_install_it_at_the_end() -> None:
     refused = [
         record(

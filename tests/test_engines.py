@@ -125,6 +125,18 @@ def test_a_fault_that_raises_no_error_is_a_doubt_of_the_times(
     assert flag in doubts(found["latency"].flags)
 
 
+def test_an_engine_whose_first_call_fails_is_at_fault_itself(fake: Any, tmp_path: Path) -> None:
+    def prepare(model: nn.Module, images: Tensor, job: Job) -> Runnable:
+        def call() -> Tensor:
+            raise IndexError("list index out of range")
+
+        return Runnable(call, {}, engine=Engine())
+
+    fake(Engine(), prepare=prepare)
+    with pytest.raises(UnsupportedError, match="backend fake failed: IndexError: list index out of range"):
+        measured(tmp_path, backend="fake")
+
+
 def test_ranges_that_cannot_be_looked_at_fail_no_job() -> None:
     def fails() -> dict[str, float]:
         raise ValueError("no such output")
@@ -555,6 +567,22 @@ def test_openvino_computes_in_the_precision_of_the_row(precision: str) -> None:
         assert max(engine.clipped().values()) < 0.05
         images.mul_(30)
         assert max(engine.clipped().values()) > 0.05
+
+
+@needs("onnx", "onnxscript", "onnxruntime")
+def test_a_graph_without_images_is_refused() -> None:
+    class Outside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            outside = np.sort(x.detach().numpy().mean((2, 3)), axis=1).copy()
+            return self.head(torch.from_numpy(outside))  # type: ignore[no-any-return]
+
+    job = job_of(precision="fp32", backend="onnx", threads=1)
+    with pytest.raises(UnsupportedError, match="takes no images"):
+        BACKENDS.get("onnx").prepare(Outside().eval(), torch.zeros(1, 3, 8, 8), job)
 
 
 @needs("openvino")

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from bench.errors import listed
 from bench.io import finite_json
 from bench.plan.settings import Timed
 from bench.records.current import current
@@ -260,6 +261,18 @@ class EngineRow:
             engines[row.tip][row.backend] = None
         notes += [f"To have {', '.join(of)}: {tip}" for tip, of in engines.items() if tip]
         return notes
+
+    @staticmethod
+    def reasons(rows: Sequence[EngineRow]) -> list[str]:
+        """Return a sentence for each way and reason why there is no time, with the networks of which that is so."""
+        networks: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for row in rows:
+            if row.latency is None:
+                networks[row.way, row.status, row.shortfall.removesuffix(".")].append(row.network)
+        return [
+            f"{way}, of {listed(of)}: {f'{status}: ' if status != 'ok' else ''}{reason}."
+            for (way, status, reason), of in networks.items()
+        ]
 
 
 _MISSING = " missing; "  # between what an engine lacks and how to install it, see `refusal_on_cpu`

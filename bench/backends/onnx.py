@@ -29,7 +29,7 @@ from bench.backends import _onnx_int8 as int8
 from bench.backends._engines import folder_size, made_once, missing, versions
 from bench.backends._onnx_graph import export, operators_of
 from bench.backends._shared import PinnedCall, alone, on_cpu
-from bench.errors import install_tip
+from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
@@ -72,6 +72,10 @@ def _prepare_in(
             session = _session(file, job, optimised)
             detail["session_s"] = time.perf_counter() - start
             operators = operators_of(optimised) if optimised.is_file() else {}
+        if not session.get_inputs():
+            raise UnsupportedError(
+                "what was exported takes no images: the network uses them outside of torch"
+            )
     except Exception as error:  # the network ran in eager; whatever is wrong now is the export
         raise refusal("ONNX Runtime", error, "use backend=eager") from error
     graph = file.read_bytes() if job.settings.precision == "int8" and not dynamic else None

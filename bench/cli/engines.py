@@ -122,5 +122,5 @@ def _print(done: Done) -> None:
         console.print("nothing was compared with eager")
         return
     console.print(Terminal(engines_view(rows, narrow=True), "Engines against eager"))
-    for line in EngineRow.notes(rows):
+    for line in (*EngineRow.reasons(rows), *EngineRow.notes(rows)):
         say(line)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Runnable, why_not
+from bench.backends import BACKENDS, Backend, Runnable, refusal, why_not
 from bench.costs import Subject
-from bench.errors import UnsupportedError
+from bench.errors import BenchError, UnsupportedError
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import Hooks
@@ -64,8 +64,7 @@ def ready(
     hooks.stage("prepare")
     prepare, loads = preparing(backend, model, images, job, hooks.artefacts)
     start = clock.now()
-    prepared = prepare()
-    clock.seconds(prepared.call, 1)
+    prepared = working(prepare, job, lambda call: clock.seconds(call, 1))
     name, of = _LOADED if loads else _PREPARED
     took = measured(name, (clock.now() - start,), {"of": of, **prepared.detail})
     hooks.stage("compare")
@@ -77,6 +76,26 @@ def ready(
     if prepared.engine is not None and job.device == "cpu":  # a card's calls only launch, and use none
         results.append(threads(prepared.engine, prepared.call, eager.call, images, job))
     return prepared, (took, *results)
+
+
+def working(
+    prepare: Callable[[], Runnable], job: Job, run: Callable[[Workload], object] = lambda call: call()
+) -> Runnable:
+    """Return what a backend has prepared, once its first call has gone well, made by `run`.
+
+    Raises:
+        UnsupportedError: if either fails: the network ran in eager, so that it is at no fault.
+    """
+    try:
+        prepared = prepare()
+        run(prepared.call)
+    except BenchError:
+        raise
+    except Exception as error:
+        raise refusal(
+            f"backend {job.settings.given.get('backend', EAGER)}", error, "use backend=eager"
+        ) from error
+    return prepared
 
 
 _PREPARED = "prepare_time", "all that happens once, and the first call"

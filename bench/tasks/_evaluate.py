@@ -32,7 +32,7 @@ from bench.records.environment import usable_cores
 from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, measured
 from bench.tasks._agreement import soundness
-from bench.tasks._calls import backend_of
+from bench.tasks._calls import backend_of, working
 from bench.tasks._networks import built, drawn_parameters, imported
 from bench.tasks._placing import place, place_network, with_autocast
 from bench.training.config import LAYOUTS
@@ -333,7 +333,7 @@ class _Network:
         held = images.new_zeros((self.batch, *images.shape[1:])).to(
             memory_format=LAYOUTS[job.settings.memory_format]
         )
-        runnable = backend.prepare(self.model, held, job)
+        runnable = working(lambda: backend.prepare(self.model, held, job), job)
         self.engine, self.flags = runnable.detail, runnable.flags
 
         def call(given: Tensor) -> Tensor:

@@ -14,8 +14,13 @@ from bench.units import digits_for, fixed, percent, show, significant
 
 
 def engines_view(rows: Sequence[EngineRow], *, narrow: bool = False) -> View:
-    """Return the table of `bench.analysis.engines.EngineRow`; `narrow` leaves out what a terminal has no room for."""
+    """Return the table of `bench.analysis.engines.EngineRow`.
+
+    `narrow` leaves out what a terminal has no room for, the reasons of `EngineRow.reasons` among it.
+    """
     fields = [field for field in _FIELDS if not (narrow and field[0].title in _WIDE)]
+    if narrow:
+        fields[-1] = (fields[-1][0], lambda row: _worth(row) if row.is_eager or row.latency else "")
     tested = any(row.accuracy for row in rows)
     fields = [field for field in fields if tested or field[0].title not in _OF_ACCURACY]
     return view_of(rows, fields, sortable=True)

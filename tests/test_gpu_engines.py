@@ -236,7 +236,7 @@ def test_what_tensorrt_cannot_do_is_told(tensorrt: FakeTensorRT, fails: str, mes
 
 def test_a_call_that_did_not_run_is_no_time(tensorrt: FakeTensorRT) -> None:
     tensorrt.fails = "execute_async_v3"
-    with pytest.raises(RuntimeError, match="TensorRT could not run its engine"):
+    with pytest.raises(UnsupportedError, match="TensorRT could not run its engine"):
         measured(job_of("infer", backend="tensorrt"))
 
 

@@ -47,7 +47,7 @@ _STEPS: dict[str, tuple[Scale, ...]] = {
     "MAC/s": (Scale(1.0, "MAC/s"), Scale(1e6, "MMAC/s"), Scale(1e9, "GMAC/s"), Scale(1e12, "TMAC/s")),
     "B/s": (Scale(1.0, "B/s"), Scale(1e6, "MB/s"), Scale(1e9, "GB/s"), Scale(1e12, "TB/s")),
     "MAC/B": (Scale(1.0, "MAC/B"),),
-    "1/s": (Scale(1.0, "/s"), Scale(1e3, "k/s"), Scale(1e6, "M/s")),
+    "1/s": (Scale(1.0, "images/s"),),
     "J": (Scale(1e-6, "µJ"), Scale(1e-3, "mJ"), Scale(1.0, "J"), Scale(1e3, "kJ")),
     "px": (Scale(1.0, "px"),),
 }
@@ -55,12 +55,15 @@ _STEPS: dict[str, tuple[Scale, ...]] = {
 UNITS = tuple(_STEPS)
 
 _SYMBOLS = {step.symbol for steps in _STEPS.values() for step in steps if step.symbol} | {"%"}
-_BEFORE_UNIT = re.compile(rf"(?<=\d) (?=(?:{'|'.join(sorted(_SYMBOLS, key=len, reverse=True))})(?!\w))")
+_WITH_NUMBER = re.compile(
+    rf"(?<=\d) (?=(?:{'|'.join(sorted(_SYMBOLS, key=len, reverse=True))})(?!\w))|(?<=[≤≥<>=±]) (?=\d)"
+    r"|(?<=\b[np]) (?=[≤=])"
+)
 
 
 def bound(text: str) -> str:
-    """Return a text in which no line ends between a number and its unit."""
-    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
+    """Return a text in which no line ends between a number and its unit, or within p ≤ 0.03."""
+    return _WITH_NUMBER.sub("\N{NO-BREAK SPACE}", text)
 
 
 _LEAST, _MOST = 1e-9, 1e15  # what is nearer to 0, or from there on, nobody reads without an exponent
@@ -93,6 +96,12 @@ def show(value: float | None, unit: str, digits: int = 3) -> str:
     scale = Scale.of(value, unit)
     text = significant(value / scale.factor, digits)
     return f"{text} {scale.symbol}".rstrip()
+
+
+def exactly(value: float, unit: str) -> str:
+    """Format a stored number that was given and not measured, with all digits: ``exactly(0.02, "s") == "20 ms"``."""
+    scale = Scale.of(value, unit)
+    return f"{value / scale.factor:,.12g} {scale.symbol}".rstrip()
 
 
 def percent(fraction: float | None, decimals: int = 1) -> str:
@@ -160,8 +169,11 @@ _QUANTITY = re.compile(
     r"\s*([^\s0-9,.]\S*)?\s*"
 )
 # As they are typed; the second µ is the Greek letter.
-_SPELLINGS = {"us": "µs", "μs": "µs", "KB": "kB"} | dict.fromkeys(("images/s", "image/s", "img/s"), "/s")
-_BINARY = {"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+_SPELLINGS = {"us": "µs", "μs": "µs", "KB": "kB"} | dict.fromkeys(("/s", "image/s", "img/s"), "images/s")
+_READ = {  # and never written
+    "B": {"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
+    "1/s": {"k/s": 1e3, "M/s": 1e6},
+}
 
 
 def quantity_in(text: str, unit: str) -> float:
@@ -177,8 +189,8 @@ def quantity_in(text: str, unit: str) -> float:
         raise ValueError(f"expected a number with a unit ({known})")
     number, written = match[1].replace("_", "").replace(",", ""), match[2] or ""
     symbol = _SPELLINGS.get(written, written.removesuffix("s") if unit == "MAC" else written)
-    symbols |= _BINARY if unit == "B" else {}
+    symbols |= _READ.get(unit, {})
     if symbol not in symbols:
         problem = f"{written} is no unit of it" if written else "it has no unit"
-        raise ValueError(f"{problem}: write one of {known} behind the number")
+        raise ValueError(f"{problem}: write {'one of ' * (',' in known)}{known} behind the number")
     return float(number) * symbols[symbol]

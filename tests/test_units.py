@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.units import DASH, UNITS, Scale, bound, duration, percent, ranged, show, significant
+from bench.units import (
+    DASH,
+    UNITS,
+    Scale,
+    bound,
+    duration,
+    exactly,
+    percent,
+    quantity_in,
+    ranged,
+    show,
+    significant,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +39,27 @@ from bench.units import DASH, UNITS, Scale, bound, duration, percent, ranged, sh
 )
 def test_show(value: float | None, unit: str, text: str) -> None:
     assert show(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "unit", "text"),
+    [
+        ("20ms", "s", "20 ms"),
+        ("0.0123456s", "s", "12.3456 ms"),
+        ("1000/s", "1/s", "1,000 images/s"),
+        ("1.5k/s", "1/s", "1,500 images/s"),
+        ("300 MiB", "B", "314.5728 MB"),
+        ("25M", "1", "25 M"),
+    ],
+)
+def test_what_was_given_is_written_with_all_its_digits_and_no_more(
+    written: str, unit: str, text: str
+) -> None:
+    assert exactly(quantity_in(written, unit), unit) == text
+
+
+def test_rates_are_images_a_second_as_in_tables() -> None:
+    assert (show(1234.0, "1/s"), show(46.2, "1/s")) == ("1,230 images/s", "46.2 images/s")
 
 
 @given(st.floats(min_value=1e-12, max_value=1e15), st.sampled_from(UNITS))
@@ -114,3 +147,4 @@ def test_no_line_ends_between_a_number_and_its_unit(unit: str) -> None:
 
 def test_a_word_after_a_number_is_no_unit() -> None:
     assert bound("2 seeds, 96.0 %, and 3 px") == "2 seeds, 96.0\u00a0%, and 3\u00a0px"
+    assert bound("p ≤ 0.029, n = 4, and > is more") == "p\u00a0≤\u00a00.029, n\u00a0=\u00a04, and > is more"

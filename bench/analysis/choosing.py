@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.analysis.flags import flags_of
 from bench.errors import BenchError
-from bench.units import Better, quantity_in, show, significant
+from bench.units import Better, exactly, quantity_in, show, significant
 
 # What a budget may be of: its unit, and which direction is the cheap one.
 COSTS: dict[str, tuple[str, Better]] = {
@@ -62,9 +62,9 @@ class Budget:
 
     @property
     def text(self) -> str:
-        """Return ``latency ≤ 20.0 ms``."""
+        """Return ``latency ≤ 20 ms``."""
         sign = "≤" if COSTS[self.quantity][1] == "lower" else "≥"
-        return f"{self.quantity.replace('_', ' ')} {sign} {show(self.limit, self.unit)}"
+        return f"{self.quantity.replace('_', ' ')} {sign} {exactly(self.limit, self.unit)}"
 
     def missed(self, value: float) -> str:
         """Return ``latency 50.0 ms, 2.50 times the budget`` of a cost; nothing where it is within, or is not known."""

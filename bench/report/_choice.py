@@ -51,7 +51,7 @@ def at_most(chance: float) -> str:
 
 
 def described(row: Row, choice: Choice, by: _Accuracies) -> str:
-    """Return ``timm:x at 224 px (top-1 90.1 %, 89.8 – 90.3; 1.20 k/s)``."""
+    """Return ``timm:x at 224 px (top-1 90.1 %, 89.8 – 90.3; 1,200 images/s)``."""
     low, high = binomial_interval(row["accuracy"] * by.images, by.images)
     accuracy = f"{by.accuracy} {percent(row['accuracy'])}, {100 * low:.1f} – {100 * high:.1f}"
     costs = dict.fromkeys([choice.cost, *(b.quantity for b in choice.budgets)])
@@ -169,4 +169,4 @@ def may_be_better(choice: Choice, by: _Accuracies, why: Callable[[Row], str]) ->
         for reason, of in by_reason.items()
     ]
     more = len(choice.open) - MOST_NAMED
-    return [*said, f"So may {more:,} more."] if more > 0 else said
+    return [*said[:-1], f"{said[-1]} So may {more:,} more."] if more > 0 else said

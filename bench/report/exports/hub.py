@@ -186,7 +186,7 @@ def _words(number: Number) -> Callable[[float], str]:
         return percent
     low, high = (value if end is None else end for end in (number.low, number.high))
     digits = digits_for(value, low, high)
-    scale = Scale(1.0, "images/s") if unit == "1/s" else Scale.of(value, unit)
+    scale = Scale.of(value, unit)
 
     def words(end: float) -> str:
         shown = value / scale.factor

@@ -197,8 +197,6 @@ def _telling(rows: Sequence[Row], key: str) -> bool:
 
 def _scale(table: pd.DataFrame, column: Column) -> Scale:
     """Return the scale that suits the middle value of a column."""
-    if column.unit == "1/s":
-        return Scale(1.0, "images/s")
     if column.cell is not number:
         return Scale(1.0, column.unit)
     values = table[column.key].dropna()

@@ -133,7 +133,7 @@ def test_where_nothing_holds_the_nearest_is_named() -> None:
     assert choice.nearest is not None
     said = _sentences(choice, Candidates(ROWS, "top-1", 50_000, ()))
     assert said == [
-        "None of 4 has latency ≤ 1.00 ms. The nearest is small at 224 px (top-1 70.0 %, 69.6 – 70.4; 5.00 ms), "
+        "None of 4 has latency ≤ 1 ms. The nearest is small at 224 px (top-1 70.0 %, 69.6 – 70.4; 5.00 ms), "
         "which misses it by a factor of 5.00."
     ]
 
@@ -310,6 +310,17 @@ def test_networks_of_a_run_have_their_own_costs_and_published_accuracies() -> No
     assert row["throughput_low"] < row["throughput"] < row["throughput_high"]
     assert "run h100-line-up" in candidates.remarks[0]
     assert "resnet50" in candidates.remarks[1]  # whose accuracy nobody has published: it is not torchvision's
+    assert not any("int8" in remark for remark in candidates.remarks)
+    int8 = [
+        r.changed(job=r.job.with_settings(precision="int8", backend="onnx"))
+        for r in run.records
+        if r.job.task == "infer"
+    ]
+    both = Candidates.measured(replace(run, records=[*run.records, *int8]), TOP1, [])
+    assert both.table["network"].is_unique  # and in none of them int8, whose accuracy nobody has published
+    assert any("left of an accuracy" in remark and " int8 " in remark for remark in both.remarks)
+    with pytest.raises(ConfigError, match="int8 alone"):
+        Candidates.measured(replace(run, records=int8), TOP1, [])
     few = replace(run, records=[r.changed(job=replace(r.job, num_classes=10)) for r in run.records])
     with pytest.raises(ConfigError, match="accuracy is published for images and classes"):
         Candidates.measured(few, TOP1, [])  # accuracies are published of a thousand classes
@@ -529,7 +540,7 @@ def test_what_may_be_better_for_one_reason_is_one_sentence_and_many_are_counted(
         return [re.sub(r" at 32 px \(.*?\)", "", line) for line in said]
 
     two = ["b, d may be better: of each, 8 processes.", "c may be better: 1 processes."]
-    assert say(rows) == [*two, "So may 2 more."]
+    assert say(rows) == [two[0], f"{two[1]} So may 2 more."]
     assert say(rows.iloc[1:4]) == two
     assert say(rows.iloc[:0]) == []
 

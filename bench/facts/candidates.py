@@ -107,6 +107,11 @@ class Candidates:
             raise _without_times(run)
         timed = compare_table(to_frame([run]))
         timed = timed[timed["latency"].notna() | timed["throughput"].notna()]
+        quantised = timed["precision"] == "int8"
+        of_int8 = left_out(_OF_INT8, sorted(timed.loc[quantised, "label"]))
+        timed = timed[~quantised]
+        if timed.empty:
+            raise ConfigError(f"run {run.name} has timed engines of int8 alone", _OF_INT8)
         costs = timed.rename(columns={name: cost for cost, name in _MEASURED.items()})
         costs = costs[["network", "label", *INPUT, *_MEASURED, *_BESIDE, "macs", "parameters"]]
         costs[[*INPUT]] = costs[[*INPUT]].fillna(0).astype("int32")
@@ -129,7 +134,7 @@ class Candidates:
         unknown = left_out(
             f"no accuracy of theirs is {accuracies.origin} for such images and classes", without
         )
-        return cls._of(_matching(joined, patterns), accuracies, (own, unknown, untimed))
+        return cls._of(_matching(joined, patterns), accuracies, (own, unknown, of_int8, untimed))
 
     @classmethod
     def _of(cls, table: pd.DataFrame, accuracies: Accuracies, remarks: Sequence[str]) -> Candidates:
@@ -157,6 +162,9 @@ class Candidates:
         return sorted({s.of for s in of_speeds}) + sorted(s.name for s in of_speeds)
 
 
+_OF_INT8 = "what int8 has left of an accuracy `bench engines NET --data D` measures"
+
+
 def _without_times(run: Run) -> ConfigError:
     """Return what to say of a run from which no speed is known."""
     tasks = sorted({record.job.task for record in run.records})
@@ -165,7 +173,7 @@ def _without_times(run: Run) -> ConfigError:
         of = "none of its jobs of infer ended well"
     return ConfigError(
         f"run {run.name} holds no times of inference to choose by: {of}",
-        "bench run NETWORK... --task infer times some; bench choose without --on races them here, "
+        "bench run NET... --task infer times some; bench choose without --on races them here, "
         f"with --accuracy {run.name} by what that run has trained or evaluated",
     )
 
@@ -249,7 +257,7 @@ def _without_speeds(accuracies: Accuracies, source: Source) -> ConfigError:
     names = ", ".join(accuracies.rows["network"].iloc[:_NAMED])
     return ConfigError(
         f"no speed on {source.of} is published of the networks of {whose}: {names}",
-        "speeds are of timm's networks for a thousand classes; time others, bench run NETWORK... --task infer, and "
+        "speeds are of timm's networks for a thousand classes; time others, bench run NET... --task infer, and "
         "choose --on that run",
     )
 

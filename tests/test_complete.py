@@ -81,7 +81,7 @@ def test_networks_of_files_are_offered(monkeypatch: pytest.MonkeyPatch, folder: 
 
 
 def test_whatever_names_a_run_or_a_network_is_completed() -> None:
-    words = {"RUN", "NET", "ARCH", "NETWORK", "DATASET"}
+    words = {"RUN", "NET", "DATASET"}
     for name, command in COMMANDS.items():
         for parameter in command.params:
             if parameter.metavar in words and name != "gate":  # whose networks are of another commit

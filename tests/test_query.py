@@ -135,6 +135,13 @@ def test_a_query_that_fails_writes_or_reaches_for_files_is_told(
     assert not [*tmp_path.glob("*.csv"), *tmp_path.glob("*.db")]
 
 
+def test_a_column_that_is_none_is_answered_with_the_nearest_and_a_table_with_those_that_there_are():
+    for sql, tip in (("select latncy from networks", "did you mean latency "), ("from networs", "tables: ")):
+        with pytest.raises(ConfigError, match="the query failed") as told:
+            query(sql, [RUN])
+        assert str(told.value.tip).startswith(tip)
+
+
 def test_where_there_is_no_run_it_says_so(tmp_path: Path):
     with pytest.raises(ConfigError, match="no run in"):
         query("select 1", results=tmp_path)

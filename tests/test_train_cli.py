@@ -99,7 +99,7 @@ def test_the_table_and_the_comparison_are_printed(bench: Bench) -> None:
         (["a", "-d", "digits", "--recipe", "stdd"], "did you mean std?"),
         (["all", "-d", "digits"], "no network to train is named"),
         (["a", "-d", "digits", "--set", "epoch=3"], "did you mean epochs?"),
-        (["-d", "digits"], "ARCH"),
+        (["-d", "digits"], "missing argument 'NET'"),
     ],
 )
 def test_what_cannot_be_done_is_said(bench: Bench, words: list[str], message: str) -> None:

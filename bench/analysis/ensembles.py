@@ -195,7 +195,7 @@ def _dataset(stored: Sequence[tuple[Series, Sequence[Training]]]) -> str:
 
 
 def _none_stored(run: Run, trained: int) -> StoreError:
-    tip = "bench train ARCH... --dataset D stores them"
+    tip = "bench train NET... --dataset D stores them"
     if not trained:
         return StoreError(f"run {run.name} has no such training", tip)
     return StoreError(

@@ -73,8 +73,18 @@ def query(sql: str, runs: Sequence[Path | str] = (), *, results: Path | str = "r
                 "a query sees the stored runs, and neither reads nor writes files", _FILES_TIP
             ) from error
         except (duckdb.Error, AttributeError) as error:  # a statement that has no result has no table
-            raise ConfigError(f"the query failed: {str(error).strip().splitlines()[0]}", _TIP) from error
+            raise ConfigError(*_failure(str(error))) from error
     return _frame(result)
+
+
+def _failure(text: str) -> tuple[str, str]:
+    """Return what DuckDB says of a query, and the next step: the columns that may have been meant, and the tables."""
+    meant = re.search(r"^Candidate bindings\b(.*)", text, re.MULTILINE)
+    names = " or ".join(re.findall(r'"([^"]+)"', meant[1])[:_MOST_MEANT]) if meant else ""
+    return (
+        f"the query failed: {text.strip().splitlines()[0]}",
+        f"did you mean {names}? {_TIP}" if names else _TIP,
+    )
 
 
 def _check(kinds: Sequence[str]) -> None:
@@ -121,6 +131,7 @@ def _machine_number(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(pa.float64())
 
 
+_MOST_MEANT = 3  # names
 _WRITING = ("CREATE", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "MERGE_INTO")
 _FILES_TIP = "what it comes to goes to a file by `bench sql QUERY -f csv > FILE`"
 _TIP = (

@@ -45,7 +45,7 @@ def choose(
     networks: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NETWORK",
+            metavar="NET",
             autocompletion=networks,
             help="Names or globs, such as timm:resnet50; where none is named with --on all that are known, in a race "
             "torchvision:* or those of --accuracy RUN.",

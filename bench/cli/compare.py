@@ -16,6 +16,7 @@ from bench.cli._common import (
     ResultsOption,
     SetOption,
     measures,
+    share,
 )
 from bench.cli._complete import datasets, networks
 from bench.cli._streams import print_document, print_json, stdout
@@ -31,7 +32,7 @@ def compare(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="ARCH",
+            metavar="NET",
             autocompletion=networks,
             help="The network in question, then those it is compared with.",
         ),
@@ -57,11 +58,10 @@ def compare(
         int | None, typer.Option(min=1, help="Of that training; by default the recipe's.")
     ] = None,
     band: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            min=0,
-            max=1,
-            help="A ratio so near to one is the same. By default what the run has stored, 0.02 or the noise here.",
+            metavar="SHARE",
+            help="A ratio so near to one is the same: 2%. By default what the run has stored, 2% or the noise here.",
         ),
     ] = None,
     layers: Annotated[
@@ -90,7 +90,7 @@ def compare(
         processes=processes,
         train=train,
         epochs=epochs,
-        band=band,
+        band=None if band is None else share(band, "--band"),
         layers=layers,
         overrides=override or (),
         name=name,

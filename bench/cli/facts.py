@@ -86,7 +86,7 @@ def _show(
     network: Annotated[
         str,
         typer.Argument(
-            metavar="NETWORK",
+            metavar="NET",
             autocompletion=networks,
             help="A network or weights, such as resnet50 or resnet50.a1_in1k, or a glob: 'resnet*'.",
         ),

@@ -86,7 +86,5 @@ def _newest(results: Path) -> str:
 
     files = sorted(results.glob(f"*/{RECORDS}"), key=lambda f: (f.stat().st_mtime, f.parent.name))
     if not files:
-        raise StoreError(
-            f"no run in {results}", "measure one first: bench run --config smoke, or name a folder"
-        )
+        raise StoreError(f"no run in {results}", "measure one first: bench run smoke, or name a folder")
     return files[-1].parent.name

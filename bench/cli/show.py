@@ -61,7 +61,7 @@ _TraceOption = Annotated[
 
 @handled
 def show(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", autocompletion=networks, help=_NAMES)],
+    arch: Annotated[str, typer.Argument(metavar="NET", autocompletion=networks, help=_NAMES)],
     depth: Annotated[
         int | None, typer.Option("--depth", "-d", min=1, help="How deep modules are opened; by default all.")
     ] = None,
@@ -88,7 +88,7 @@ def show(
     trace: _TraceOption = None,
     override: SetOption = None,
     name: Annotated[
-        str | None, typer.Option("--name", "-n", help="With --time: name of the run; by default layers-ARCH.")
+        str | None, typer.Option("--name", "-n", help="With --time: name of the run; by default layers-NET.")
     ] = None,
     results: ResultsOption = Path("results"),
 ) -> None:

@@ -35,7 +35,7 @@ def train(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="ARCH",
+            metavar="NET",
             autocompletion=networks,
             help="Architectures; the others are compared with the first.",
         ),

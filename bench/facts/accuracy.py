@@ -199,7 +199,7 @@ def _without_accuracies(run: Run) -> ConfigError:
         of = "none of its trainings and evaluations ended well on images as they are"
     return ConfigError(
         f"run {run.name} has measured no accuracy to choose by: {of}",
-        "bench train NETWORK... -d DATASET, or bench evaluate NETWORK... --data DATASET, makes one that has",
+        "bench train NET... -d DATASET, or bench evaluate NET... --data DATASET, makes one that has",
     )
 
 

@@ -138,7 +138,7 @@ def _no_run(path: Path) -> StoreError:
         [p.name for p in path.parent.glob("*/") if (p / RECORDS).is_file()] if path.parent.is_dir() else []
     )
     close = nearest(path.name, siblings) or sorted(siblings)[:6]
-    tip = f"runs there: {', '.join(close)}" if close else "measure one first: bench run --config smoke"
+    tip = f"runs there: {', '.join(close)}" if close else "measure one first: bench run smoke"
     if (path.parent / "results" / path.name / RECORDS).is_file():
         tip = f"a run of that name is in {path.parent / 'results' / path.name}"
     return StoreError(f"no run in {path}: it has neither {RECORDS} nor {INFO}", tip)

@@ -41,7 +41,9 @@ def _runs(kind: str, folder: Path) -> Iterator[Run]:
     elif kind == "race":
         nets = by_name("resnet18", "resnet34", "resnet50", "vgg16", "vgg19")
         run = make_run(records(nets[:-1]))
-        yield replace(run, info={**run.info, "race": race(nets)})
+        kept = race(nets)
+        kept["networks"][0]["why"], kept["networks"][-1]["why"] = "the choice", "never measured"
+        yield replace(run, info={**run.info, "race": kept})
     elif kind == "evaluations":
         labels = np.repeat(np.arange(10), 30)
         shares = {"a": 0.9, "b": 0.7}

@@ -636,7 +636,7 @@ def test_a_race_is_drawn_from_what_its_run_keeps(tmp_path: Path) -> None:
     front = done.raced.choice.candidates.query("on_front")["network"]
     assert labels <= {name.rpartition(":")[2].partition(".")[0] for name in front}
     assert best_within(0.02).rpartition(":")[2].partition(".")[0] in labels
-    assert axes.get_xlabel() == "Latency; the budget is 20.0 ms"
+    assert axes.get_xlabel() == "Latency; the budget is 20 ms"
 
 
 def test_what_is_no_race_is_not_drawn() -> None:

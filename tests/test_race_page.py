@@ -14,6 +14,7 @@ from pages import content_of_kind
 
 from bench.analysis.frame import RACES, to_frame
 from bench.report._raced import _FEW, race_answers, race_table, races_of
+from bench.report.figures import FIGURES
 from bench.report.page._html import to_html
 from bench.report.text import plain
 from reports import NASTY, Page, content_of
@@ -79,6 +80,23 @@ def test_a_page_of_a_race_opens_with_its_answer_and_its_chart() -> None:
     never = shown["rows"][-1]
     assert never["ends"] == [0.045, 0.055]
     assert never["cost"] == pytest.approx((0.045 * 0.055) ** 0.5, rel=1e-6)
+
+
+def test_a_legend_names_what_is_drawn_alone() -> None:
+    def legend(*networks: int, **kept: object) -> list[str]:
+        whole = race(NETS)
+        frame = pd.DataFrame()
+        frame.attrs[RACES] = {"raced": whole | {"networks": [whole["networks"][i] for i in networks]} | kept}
+        drawing = FIGURES.get("race").draw(frame, frame)
+        assert drawing is not None
+        (shown,) = drawing.legends
+        return [text.get_text() for text in shown.get_texts()]
+
+    certain, possible = "on the front for certain", "on the front, not for certain"
+    behind, never = "measured, behind the front", "never measured"
+    assert legend(*range(5)) == ["chosen", certain, possible, behind, never, "the budget"]
+    assert legend(*range(4), best=None, limit=None) == [certain, possible, behind]
+    assert legend(0, 4, best=None) == [certain, never, "the budget"]
 
 
 def test_networks_of_a_race_are_those_of_the_table(tmp_path: Path) -> None:

@@ -50,7 +50,6 @@ class Quantity:
         of: the measurement that it comes from, where that has another name.
         beside: the quantity in whose column it stands, for files alone.
         cell: how it is shown: as a number with a prefix, a whole one, a share in %, or a share with its spread.
-        show: when its column is shown, see `bench.report`: always, or where any row has it.
         narrow: whether a terminal has room for it.
         marked: whether the best of those rows is marked that may be compared in it, see `Task.rivals`.
         exact: whether it is counted, so that it needs no interval; what has the summary `shape` is.
@@ -65,7 +64,6 @@ class Quantity:
     of: str = ""
     beside: str = ""
     cell: Literal["number", "whole", "share", "spread"] = "number"
-    show: Literal["always", "present"] = "present"
     narrow: bool = True
     marked: bool = False
     exact: bool = False

@@ -18,7 +18,6 @@ _QUANTITIES = (
         "lower",
         "Parameters",
         "shape",
-        show="always",
         about="trained numbers of the network; shared ones count once, buffers not",
     ),
     Quantity(
@@ -27,7 +26,6 @@ _QUANTITIES = (
         "lower",
         "MACs",
         "shape",
-        show="always",
         about="multiply-accumulates of convolutions, linear layers and attention for one image",
     ),
     Quantity(

@@ -18,7 +18,7 @@ from bench.report.figures import figure
 from bench.report.figures._labels import Line, Point, place_labels
 from bench.report.figures._shared import accuracy_axis, draw_corners, heading, panels, steps
 from bench.report.figures._style import COLOURS, INK, MUTED, OWN_LOOK, SURFACE, drawable, legend, log_axis
-from bench.units import show
+from bench.units import exactly
 
 _BLUE, _ORANGE = COLOURS[:2]
 _PALE = 0.18
@@ -31,7 +31,7 @@ _PALE = 0.18
     "measured: filled points are on it for certain, hollow ones may be; bars are 99 % intervals of the cost. Grey "
     "points are behind it. Pale lines were never measured: the cost of each is expected between its "
     "ends, with 95 %; of very many, those have a line that are likeliest to matter, the others a dot in its middle. "
-    "The upright line is the budget.",
+    "Where there was a budget, it is the upright line, and the choice has a ring.",
     needs="a race, bench choose",
     place=15,
     charted=True,
@@ -42,32 +42,57 @@ def _race(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     if not races:
         return None
     drawing, axes = panels(len(races), wide=True)
-    placed = [(one, *_panel(one, name, race)) for one, (name, race) in zip(axes, races, strict=True)]
-    legend(drawing, *_legend(), loc="outside lower center", ncols=3)
+    placed: list[tuple[Axes, list[Point], list[Line]]] = []
+    drawn: set[str] = set()
+    for one, (name, race) in zip(axes, races, strict=True):
+        rows = race_table(race)
+        placed.append((one, *_panel(one, name, race, rows)))
+        drawn |= _drawn(rows, race)
+    names = [name for name in _LOOKS if name in drawn]
+    handles = [Line2D([], [], **_LOOKS[name]) for name in names]
+    legend(drawing, handles, names, loc="outside lower center", ncols=3)
     for one, points, lines in placed:
         place_labels(one, points, lines)
     return drawing
 
 
-def _legend() -> tuple[list[Line2D], list[str]]:
-    """Return what stands for what."""
-    marks: dict[str, dict[str, Any]] = {
-        "chosen": {"ms": 11, "markerfacecolor": "none", "markeredgecolor": INK},
-        "on the front for certain": {"color": _BLUE},
-        "on the front, not for certain": {"color": _BLUE, "markerfacecolor": SURFACE},
-        "measured, behind the front": {"ms": 4, "color": MUTED, "alpha": 0.55},
-    }
-    lines: dict[str, dict[str, Any]] = {
-        "never measured": {"color": MUTED, "alpha": 2 * _PALE},
-        "the budget": {"color": _ORANGE},
-    }
-    handles = [Line2D([], [], linestyle="", marker="o", **look) for look in marks.values()]
-    return [*handles, *(Line2D([], [], **look) for look in lines.values())], [*marks, *lines]
+def _limit(race: JsonObject) -> float | None:
+    """Return the budget of what was raced; None where there was none."""
+    limit = race.get("limit")
+    return float(limit) if isinstance(limit, int | float) and limit > 0 else None
 
 
-def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[Line]]:
+_DOT: dict[str, Any] = {"linestyle": "", "marker": "o"}
+_LOOKS: dict[str, dict[str, Any]] = {
+    "chosen": {**_DOT, "ms": 11, "markerfacecolor": "none", "markeredgecolor": INK},
+    "on the front for certain": {**_DOT, "color": _BLUE},
+    "on the front, not for certain": {**_DOT, "color": _BLUE, "markerfacecolor": SURFACE},
+    "measured, behind the front": {**_DOT, "ms": 4, "color": MUTED, "alpha": 0.55},
+    "your own": {**_DOT, "marker": OWN_LOOK.marker, "ms": 10, "color": OWN_LOOK.colour},
+    "never measured": {"color": MUTED, "alpha": 2 * _PALE},
+    "the budget": {"color": _ORANGE},
+}
+"""What stands for what."""
+
+
+def _drawn(rows: pd.DataFrame, race: JsonObject) -> set[str]:
+    """Return what of `_LOOKS` is drawn of a race."""
+    measured, certain = rows["state"] == "measured", rows["certain"].astype(bool)
+    front = measured & rows["on_front"].astype(bool)
+    there = {
+        "chosen": front & rows["best"],
+        "on the front for certain": front & certain,
+        "on the front, not for certain": front & ~certain,
+        "measured, behind the front": measured & ~front,
+        "your own": measured & rows["own"],
+        "never measured": (rows["state"] == "never") & rows["cost_expected_low"].notna(),
+    }
+    budget = set() if _limit(race) is None else {"the budget"}
+    return budget | {name for name, some in there.items() if some.any()}
+
+
+def _panel(axes: Axes, name: str, race: JsonObject, rows: pd.DataFrame) -> tuple[list[Point], list[Line]]:
     """Draw one race; return what is to be labelled, and the lines in the way."""
-    rows = race_table(race)
     unit = COSTS[race["cost"]][0]
     better: Literal["lower", "higher"] = "higher" if COSTS[race["cost"]][1] == "higher" else "lower"
     never, measured = rows[rows["state"] == "never"], rows[rows["state"] == "measured"]
@@ -86,11 +111,11 @@ def _panel(axes: Axes, name: str, race: JsonObject) -> tuple[list[Point], list[L
     lines = draw_corners(axes, steps(front["cost"].tolist(), front["accuracy"].tolist(), better))
     _draw_members(axes, front)
     reached = [*measured["cost"], *ends.ravel()]
-    limit, words = race.get("limit"), ""
-    if isinstance(limit, int | float) and limit > 0:
+    words = ""
+    if (limit := _limit(race)) is not None:
         axes.axvline(limit, color=_ORANGE, lw=1.2)
         reached.append(limit)
-        words = f"; the budget is {show(limit, unit)}"
+        words = f"; the budget is {exactly(limit, unit)}"
     title = f"{race['cost'].capitalize()}{words}"
     log_axis(axes.xaxis, [v for v in reached if math.isfinite(v) and v > 0], title, unit)
     accuracy_axis(axes, drawable(str(race.get("accuracy") or "Accuracy")))

@@ -26,21 +26,12 @@ from bench.report._choice import TITLES
 from bench.report._raced import bare_name, race_table, races_of
 from bench.report._short_names import OWN
 from bench.report.figures._style import COLOURS, family_name, looks
-from bench.report.tables._columns import COMPARISON, published_share, quantity_column
+from bench.report.tables._columns import COMPARISON, PUBLISHED_TOP1, published_share, quantity_column
 from bench.report.tables._view import Column, missing, number, share, spread, whole
 from bench.report.text import plain
-from bench.units import UNITS, Scale
+from bench.units import UNITS, Scale, exactly
 
 _NUMERIC = (number, share, spread, whole, published_share)
-_PUBLISHED = Column(
-    "published_top1",
-    "Top-1, published",
-    share,
-    "%",
-    better="higher",
-    within=("published_protocol",),
-    exact=True,
-)
 _TRAINED = ("macs", "parameters")
 _TRAINED_IN = ("trained_channels", "trained_classes")
 _SIZES = {
@@ -59,7 +50,7 @@ def _more() -> Iterator[Column]:
     for name in SHARES:
         title = f"Latency, {name[1:]}th percentile of a process"
         yield replace(titled["latency"], key=f"latency_{name}", title=title)
-    yield _PUBLISHED
+    yield PUBLISHED_TOP1
     for task in tasks().values():
         yield from (titled[q.name] for q in task.quantities if q.title and q.beside)
     for name in _TRAINED:
@@ -101,7 +92,7 @@ def page_data(table: pd.DataFrame, frame: pd.DataFrame, answers: Sequence[Answer
             }
             for c in columns
         },
-        "axes": [c.key for c in columns if c.key not in _PERCENTILES and table[c.key].notna().any()],
+        "axes": list(_axes(table, columns)),
         "rows": [
             {**_row(row, columns), "shapes": shapes}
             for row, shapes in zip(table.to_dict("records"), _shapes_of(table), strict=True)
@@ -162,6 +153,13 @@ def _quantities(table: pd.DataFrame) -> list[Column]:
     return [
         c for c in columns if c.key in refused or pd.to_numeric(table[c.key], errors="coerce").nunique() > 1
     ]
+
+
+def _axes(table: pd.DataFrame, columns: Sequence[Column]) -> Iterator[str]:
+    """Yield what is to be set against each other; nothing where none of it was counted or measured here."""
+    keys = [c.key for c in columns if c.key not in _PERCENTILES and table[c.key].notna().any()]
+    if {q.name for task in tasks().values() for q in task.quantities} & {*keys}:
+        yield from keys
 
 
 def _at(column: Column) -> list[str]:
@@ -291,13 +289,15 @@ def _races(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[dict[str, objec
     for name, race in races_of(frame):
         rows = race_table(race)
         unit, better = COSTS[race["cost"]]
+        limit = _short(race.get("limit"))
         yield {
             "run": plain(name),
             "accuracy": plain(race.get("accuracy") or "Accuracy"),
             "cost": TITLES[race["cost"]],
             "unit": unit,
             "better": better,
-            "limit": _short(race.get("limit")),
+            "limit": limit,
+            "budget": "" if limit is None else exactly(limit, unit),
             "colours": [*COLOURS[:2], COLOURS[-1]],
             "rows": [_raced(row, charted) for row in rows.to_dict("records")],
         }

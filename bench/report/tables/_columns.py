@@ -45,7 +45,6 @@ def quantity_column(task: Task, quantity: Quantity) -> Column:
         quantity.title,
         _CELLS[quantity.cell],
         unit,
-        show=quantity.show,
         raw={
             **dict.fromkeys(quantity.ends, raw_unit),
             **{one.name: "" if one.unit == "1" else one.unit.replace("/", "_per_") for one in beside},
@@ -150,6 +149,10 @@ COMPARISON: tuple[Column, ...] = (
 )
 """The network, what is counted of it, how it was run, what was measured then, and how it was trained."""
 
+_TOP5 = next(column for column in COMPARISON if column.key == "published_top5")
+PUBLISHED_TOP1 = replace(_TOP5, key="published_top1", title="Top-1, published", raw={})
+"""What answers and races go by; the comparison has it in files alone, and the page shows it."""
+
 _ACCURACY = next(column for column in COMPARISON if column.key == "accuracy")
 
 TRAININGS: tuple[Column, ...] = (
@@ -201,8 +204,10 @@ def _published(row: Row, column: Column, _scale: Scale) -> Cell:
 
 
 def _page_columns() -> Iterator[Column]:
-    """Yield the columns of the comparison, counts as published behind our own."""
+    """Yield the columns of the comparison, counts as published behind our own, and top-1 before top-5."""
     for column in COMPARISON:
+        if column is _TOP5:
+            yield PUBLISHED_TOP1
         yield replace(column, narrow=column.narrow or column.key == "published_protocol")
         if column.key in COUNTS:
             title = f"{column.title}, published"

@@ -37,6 +37,11 @@ function select(name, options, chosen, act) { // options: [value, text]
   return make("label", { class: "choice" }, make("span", {}, name), box);
 }
 
+// As one text, in which no line ends between a number and its sign.
+const sentences = parts => parts.filter(Boolean).join(" ").replace(/(\d) %/g, "$1\u00a0%");
+
+const NOTHING = "nothing to show with this choice";
+
 // What each chart does again when families, the filter or the width change.
 const redraws = [];
 const redraw = () => redraws.forEach(again => again());

@@ -27,7 +27,7 @@ def picks_view(answer: Answer) -> View:
         return Cell(text, around.rstrip(")"), pick.time)
 
     fields: Fields[Pick] = (
-        (Head("Budget", scale.symbol, numeric=True), lambda pick: f"{pick.budget / scale.factor:g}"),
+        (Head("Budget", scale.symbol, numeric=True), lambda pick: f"{pick.budget / scale.factor:,.12g}"),
         (Head("Take", keep=2), lambda pick: Cell(plain(pick.network), best=not pick.doubt)),
         (
             Head(answer.accuracy.partition(",")[0].capitalize(), "%", numeric=True),

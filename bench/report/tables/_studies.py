@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from bench.analysis.studies import Decision, StudyVerdict, TestVerdict
 from bench.records.store import Run
-from bench.report.tables.cells import Fields, Head, View, view_of
+from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, view_of
 from bench.report.tables.formats import to_markdown
 from bench.report.text import markdown, plain
 from bench.stats.verdicts import show_p
-from bench.units import DASH
 
 STYLES: Mapping[Decision, str] = {
     "supported": "bold green",
@@ -27,10 +26,14 @@ NOTE = (
 )
 
 
-def _interval(test: TestVerdict) -> str:
+def _effect(test: TestVerdict) -> Cell:
+    return Cell(test.text(test.effect), sort=test.effect if math.isfinite(test.effect) else None)
+
+
+def _interval(test: TestVerdict) -> Cell:
     if math.isnan(test.low) or math.isnan(test.high) or test.low == test.high:
-        return DASH
-    return test.between(test.low, test.high)
+        return EMPTY
+    return Cell(test.between(test.low, test.high), sort=test.low if math.isfinite(test.low) else None)
 
 
 def _says(test: TestVerdict) -> str:
@@ -43,7 +46,7 @@ _COMPARED = Head("Compared")
 _FIELDS: Fields[TestVerdict] = (
     (Head("Test"), lambda test: plain(_says(test))),
     (Head("Verdict", keep=3), lambda test: test.verdict),
-    (Head("Effect", numeric=True, keep=2), lambda test: test.text(test.effect)),
+    (Head("Effect", numeric=True, keep=2), _effect),
     (Head("95 % interval", numeric=True, keep=2), _interval),
     (Head("Expected"), lambda test: test.expected),
     (Head("p", numeric=True), lambda test: show_p(test.p, test.p_floor)),
@@ -62,7 +65,7 @@ def studies_of(runs: Sequence[Run]) -> list[StudyVerdict]:
 def study_view(study: StudyVerdict, *, narrow: bool = False) -> View:
     """Return one row a test; `narrow` leaves out which networks it compares."""
     fields = [field for field in _FIELDS if not (narrow and field[0] == _COMPARED)]
-    return view_of(study.tests, fields, sortable=True)
+    return view_of(study.tests, fields)
 
 
 def study_sentences(study: StudyVerdict) -> list[str]:

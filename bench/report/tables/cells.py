@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bench.records.flags import explain
@@ -127,11 +127,12 @@ Fields = Sequence[tuple[Head, Callable[[_T], str | Cell]]]
 """The columns of a table of objects: the head of each, and the function that gives its cell."""
 
 
-def view_of(items: Iterable[_T], fields: Fields[_T], *, sortable: bool = False) -> View:
-    """Return a table of one row an item; where it is `sortable`, the page sorts cells by their text."""
-    rows = [[_cell(cell(item), sortable) for _, cell in fields] for item in items]
+def view_of(items: Iterable[_T], fields: Fields[_T]) -> View:
+    """Return a table of one row an item; what has no value of its own to sort by, the page sorts by its text."""
+    rows = [[_cell(cell(item)) for _, cell in fields] for item in items]
     return View([head for head, _ in fields], rows)
 
 
-def _cell(value: str | Cell, sortable: bool) -> Cell:
-    return value if isinstance(value, Cell) else Cell(value, sort=value if sortable else None)
+def _cell(value: str | Cell) -> Cell:
+    cell = value if isinstance(value, Cell) else Cell(value)
+    return replace(cell, sort=cell.text) if cell.sort is None and cell.text not in ("", DASH) else cell

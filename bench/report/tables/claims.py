@@ -177,6 +177,4 @@ _PAGE: Fields[Finding] = (
 
 def findings_view(rows: Mapping[str, Mapping[Any, Any]]) -> View:
     """Return the claims on networks that were counted, those that differ first; `bench verify` decides the others."""
-    return view_of(
-        sorted(findings_of(rows), key=lambda finding: finding.verdict != "erratum"), _PAGE, sortable=True
-    )
+    return view_of(sorted(findings_of(rows), key=lambda finding: finding.verdict != "erratum"), _PAGE)

@@ -23,7 +23,7 @@ def engines_view(rows: Sequence[EngineRow], *, narrow: bool = False) -> View:
         fields[-1] = (fields[-1][0], lambda row: _worth(row) if row.is_eager or row.latency else "")
     tested = any(row.accuracy for row in rows)
     fields = [field for field in fields if tested or field[0].title not in _OF_ACCURACY]
-    return view_of(rows, fields, sortable=True)
+    return view_of(rows, fields)
 
 
 def _latency(row: EngineRow) -> Cell:

@@ -116,14 +116,14 @@ class EvaluationTables:
         values = read.to_json()
         tries = [(one, each) for one in read.judged for each in one.tries]
         views = {
-            "accuracy": ("Accuracy", view_of(read.judged, _accuracy_fields(read.judged), sortable=True)),
+            "accuracy": ("Accuracy", view_of(read.judged, _accuracy_fields(read.judged))),
             "left_out": ("Left out", view_of(read.every.undecoded()[:_MOST_LEFT_OUT], _LEFT_OUT)),
-            "tries": ("What was tried", view_of(tries, _TRIES, sortable=True)),
-            "pairs": ("Networks against each other", view_of(read.pairs, _PAIRS, sortable=True)),
-            "agreement": ("Agreement", view_of(read.agreement, _AGREEMENT, sortable=True)),
+            "tries": ("What was tried", view_of(tries, _TRIES)),
+            "pairs": ("Networks against each other", view_of(read.pairs, _PAIRS)),
+            "agreement": ("Agreement", view_of(read.agreement, _AGREEMENT)),
             "corruption": (
                 "Corrupted images",
-                view_of(read.corruption, _corruption_fields(read.corruption), sortable=True),
+                view_of(read.corruption, _corruption_fields(read.corruption)),
             ),
             "classes": ("By class", _classes_view(read.every)),
         }

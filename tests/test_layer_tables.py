@@ -441,6 +441,20 @@ def test_figures_say_how_many_networks_and_pairs_they_leave_out() -> None:
     assert notes == dict(zip(figures, [networks, networks, ["1 more pair not drawn"]], strict=True))
 
 
+def test_a_legend_has_the_colours_of_the_layers_that_are_drawn() -> None:
+    """At 1e11 MAC/s and 1e10 B/s a stem of 2 ms is at half of its bound, a head of 1 ms at 41 %."""
+    records = [ceiling(peak=1e11, bandwidth=1e10), *layer_records(NETS[0], 3)]
+    drawing = drawn_each(["layer_scatter"], make_run(records))["layer_scatter"]
+    assert drawing is not None
+    (legend,) = drawing.legends
+    points = {line.get_color() for line in drawing.axes[0].lines if line.get_marker() == "o"}
+    assert {handle.get_color() for handle in legend.legend_handles} == points
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "25 % to 50 % of the roofline",
+        "50 % and more",
+    ]
+
+
 def test_a_figure_says_which_process_was_slow() -> None:
     records = [*layer_records(NETS[0], 5, slow={4: 7.0}), *layer_records(NETS[1], 5)]
     drawing = drawn_each(["layer_differences"], make_run(records))["layer_differences"]

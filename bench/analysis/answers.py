@@ -20,6 +20,7 @@ from bench.analysis.choosing import Budget, Choice, choose, pareto_front, told_a
 from bench.analysis.comparison import setting_words
 from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Leaders, Row, unsure
+from bench.analysis.layers import LayerTable
 from bench.analysis.shapes import as_published, as_trained
 from bench.plan.task import INPUT, TAUGHT
 from bench.records.flags import spoken
@@ -110,8 +111,7 @@ class _Speed:
     def text(self, row: Row) -> str:
         """Return the number with its interval."""
         value, low, high = (float(row[f"{self.column}{end}"]) for end in ("", "_low", "_high"))
-        scale = Scale.of(value, "s") if self.column == "latency" else Scale(1.0, "images/s")
-        return ranged(value, low, high, scale)
+        return ranged(value, low, high, Scale.of(value, "s" if self.column == "latency" else "1/s"))
 
     def ahead(self, rows: Sequence[Row]) -> Leaders:
         """Return who is ahead of rows that may all be compared."""
@@ -147,6 +147,7 @@ def answers(table: pd.DataFrame, frame: pd.DataFrame) -> list[Answer]:
     said += _alone([rows.iloc[0].to_dict() for rows in groups if len(rows) == 1], bool(several))
     said += [Answer((sentence,)) for sentence in _trainings(accuracy_table(frame))]
     said += [Answer((sentence,)) for sentence in _evaluated(Evaluations.of(frame))]
+    said += [Answer((_by_layer(layers),)) for layers in LayerTable.in_frame(frame)]
     return said or [Answer((_nothing(table),))]
 
 
@@ -160,6 +161,17 @@ def _nothing(table: pd.DataFrame) -> str:
         f"{row['label']} ({show(row['macs'], 'MAC')})" for _, row in counted.iloc[[0, -1]].iterrows()
     )
     return f"Nothing was timed or trained; {len(counted)} networks were counted, from {least} to {most}."
+
+
+def _by_layer(table: LayerTable) -> str:
+    """Return the sentence on a network that was timed layer by layer: how long it takes, and where most of it goes."""
+    what = "a training step" if table.training else "a forward pass"
+    how = f"batch {table.how['batch_size']:.0f} at {table.input_size} px in {table.how['precision']}"
+    single = (layer for layer in table.layers if layer.kind == "layer")
+    longest = sorted(single, key=lambda layer: -layer.time.estimate)[:_MOST_NAMES]
+    of_it = [f"{layer.name} ({percent(layer.time.estimate / table.network.estimate)})" for layer in longest]
+    most = f"; the longest of its layers: {_joined(of_it)}" if of_it else ""
+    return f"{table.arch}, {what}, {how}: {table.time}{most}."
 
 
 # --- weights on images ---

@@ -24,6 +24,7 @@ from bench.plan.task import INPUT
 from bench.records.flags import doubts, joined_flags
 from bench.stats.intervals import Interval
 from bench.stats.samples import NONE, levels, median
+from bench.units import Scale, ranged
 
 _TASK = "layers"
 
@@ -150,6 +151,12 @@ class LayerTable:
     again_macs: int = 0
     levelled: tuple[tuple[int, float], ...] = ()
     partial: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def time(self) -> str:
+        """The time of the whole as it is told: ``50 ms (49 – 52)``."""
+        whole = self.network
+        return ranged(whole.estimate, whole.low, whole.high, Scale.of(whole.estimate, "s"))
 
     @property
     def explained(self) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ from bench.report.figures._style import (
     number_axis,
     ticks_at,
 )
-from bench.units import percent, show, significant
+from bench.units import percent, significant
 
 _MOST = 4  # networks
 _MOST_LAYERS = 14  # of two networks side by side
@@ -44,20 +45,24 @@ def _colour(share: float) -> str:
     return next((colour for limit, colour in _SHARES if share < limit), _UNKNOWN)
 
 
-def _legend_of_shares(drawing: Figure, note: str) -> None:
+def _legend_of_shares(drawing: Figure, layers: Iterable[Layer], note: str) -> None:
+    """Say what the colours mean that some layers have."""
     limits = ["0 %", *(percent(limit, 0) for limit, _ in _SHARES[:-1])]
     texts = [f"{low} to {high} of the roofline" for low, high in pairwise(limits)]
     texts += [f"{limits[-1]} and more", "not known, or several layers"]
     colours = [*(colour for _, colour in _SHARES), _UNKNOWN]
+    drawn = {_colour(layer.roofline_share) for layer in layers}
+    named = {text: colour for text, colour in zip(texts, colours, strict=True) if colour in drawn}
     columns = 3 if drawing.get_figwidth() > _WIDE else 2
-    handles = [Line2D([], [], linestyle="", marker="s", markersize=9, color=colour) for colour in colours]
-    legend(drawing, handles, texts, [note], loc="outside lower left", ncols=columns)
+    square: dict[str, Any] = {"linestyle": "", "marker": "s", "markersize": 9}
+    handles = [Line2D([], [], color=colour, **square) for colour in named.values()]
+    legend(drawing, handles, [*named], [note], loc="outside lower left", ncols=columns)
 
 
 def _title(table: LayerTable) -> str:
     what = "training step" if table.training else "forward"
     how = f"batch {table.how['batch_size']:.0f}, {table.how['precision']}, {table.how['device']}"
-    return f"{drawable(table.arch)}, {what}, {how}: {show(table.network.estimate, 's')}"
+    return f"{drawable(table.arch)}, {what}, {how}: {table.time}"
 
 
 @figure(
@@ -78,7 +83,8 @@ def _icicles(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     drawing, panels = grid(10.8, 3.1 * len(tables) + 0.5, 1, len(tables))
     for axes, table in zip(panels, tables, strict=True):
         _icicle(axes, table)
-    _legend_of_shares(drawing, not_drawn(every, tables, "network"))
+    layers = (layer for table in tables for layer in table.layers)
+    _legend_of_shares(drawing, layers, not_drawn(every, tables, "network"))
     return drawing
 
 
@@ -158,7 +164,8 @@ def _scatters(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     )
     for axes, table in zip(panels, tables, strict=True):
         _scatter(axes, table)
-    _legend_of_shares(drawing, not_drawn(every, tables, "network"))
+    layers = (layer for table in tables for layer in _multiplying(table))
+    _legend_of_shares(drawing, layers, not_drawn(every, tables, "network"))
     for axes, table in zip(panels, tables, strict=True):
         _name_slowest(axes, table)
     return drawing
@@ -167,8 +174,12 @@ def _scatters(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
 _NAMED = 3  # layers of a panel
 
 
+def _multiplying(table: LayerTable) -> list[Layer]:
+    return [layer for layer in table.layers if layer.macs and layer.time.estimate > 0]
+
+
 def _scatter(axes: Axes, table: LayerTable) -> None:
-    layers = [layer for layer in table.layers if layer.macs and layer.time.estimate > 0]
+    layers = _multiplying(table)
     for layer in layers:
         style = {"marker": "o", "markersize": 6.0, "markeredgecolor": MUTED, "markeredgewidth": 0.5}
         point = ([layer.macs], [layer.time.estimate])

@@ -120,7 +120,7 @@ def _notes(table: LayerTable) -> list[str]:
     """Return sentences about the whole: what the layers explain, what bounds it, and what is in doubt."""
     lines = [
         f"The layers come to {percent(table.explained)} of the whole, which was timed in passes of its own, "
-        f"interleaved with theirs: {show(table.network.estimate, 's')} over {_processes(table)}."
+        f"interleaved with theirs: {table.time} over {_processes(table)}."
     ]
     ends = [table.network.low, table.network.high]
     if table.partial:

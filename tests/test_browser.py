@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from pages import content_of_kind
 from bench.records.record import count
 from bench.report.page._html import _TEMPLATES, to_html
 from bench.report.text import plain
+from bench.units import Scale, ranged, significant
 from reports import NASTY, content_of, doubtful_run
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="needs Chromium or Chrome")
@@ -66,17 +68,17 @@ def test_page_runs_without_a_complaint_or_a_request(opened: Tab, page: Path) -> 
 
 
 def test_heads_sort_both_ways_with_missing_values_last(opened: Tab) -> None:
-    head = "#table-comparison th:nth-child(3) button"  # top-5, that LeNet and plain18 lack
+    head = "#table-comparison th:nth-child(4) button"  # top-5, that LeNet and plain18 lack
     for _ in range(2):
         opened.click(head)
         order = opened.js(
-            "[...document.querySelectorAll('#table-comparison tbody tr')].map(r => r.cells[2].textContent)"
+            "[...document.querySelectorAll('#table-comparison tbody tr')].map(r => r.cells[3].textContent)"
         )
         numbers = [float(text) for text in order[:-2]]
         assert order[-2:] == ["–", "–"]
         assert numbers in (sorted(numbers), sorted(numbers, reverse=True))
     assert numbers == sorted(numbers, reverse=True)
-    assert opened.js("document.querySelector('#table-comparison th:nth-child(3)').ariaSort") == "descending"
+    assert opened.js("document.querySelector('#table-comparison th:nth-child(4)').ariaSort") == "descending"
 
 
 def test_the_filter_holds_for_table_and_charts(opened: Tab) -> None:
@@ -95,6 +97,20 @@ def test_the_filter_holds_for_table_and_charts(opened: Tab) -> None:
     )
 
 
+def test_a_chart_of_nothing_has_no_axes_and_says_so(opened: Tab, page: Path) -> None:
+    fill = "const box = document.querySelector('[data-filter]'); box.value = {!r}; box.dispatchEvent(new Event('input'))"
+    charts = ("chart-scatter", "chart-ranking", "chart-batch", "chart-curves")
+    said = f"{list(charts)}.map(id => document.getElementById(id).textContent)"
+    opened.js("{" + fill.format("no such network") + "}")
+    assert opened.js(said) == ["nothing to show with this choice"] * len(charts)
+    opened.js("[...document.querySelectorAll('.zoom button')].forEach(button => button.click())")
+    opened.js("{" + fill.format("resnet") + "}")
+    assert opened.js(
+        "[...document.querySelectorAll('.plot-host')].every(host => host.querySelector('.tick'))"
+    )
+    clean(opened, page)
+
+
 def test_columns_can_be_left_out_and_the_csv_has_what_is_shown(opened: Tab) -> None:
     opened.js("document.querySelectorAll('.columns input')[0].click()")  # the year
     assert opened.js(f"{ROWS}.every(row => row.cells[1].hidden)")
@@ -103,7 +119,7 @@ def test_columns_can_be_left_out_and_the_csv_has_what_is_shown(opened: Tab) -> N
     )
     opened.click("[data-csv]")
     rows = list(csv.reader(io.StringIO(opened.js("made").removeprefix("\ufeff"))))
-    assert rows[0][:2] == ["Network", "Top-5, published (fraction)"]
+    assert rows[0][:2] == ["Network", "Top-1, published (fraction)"]
     assert [row[0] for row in rows[1:]] == opened.js(ROWS + NAMES)
     assert len({len(row) for row in rows}) == 1
     assert not {"\u2013"} & {cell for row in rows for cell in row}  # what is missing is empty
@@ -407,7 +423,9 @@ def test_a_race_says_at_each_mark_why_it_is_not_the_choice(browser: Tab, tmp_pat
         browser.key("ArrowRight")
         told.append(browser.js("document.querySelector('#tip').innerText"))
     assert "Why the choice" in told[0]
-    assert "Why never measured: latency expected between 45.0 ms and 55.0 ms (95 %)" in told[-1]
+    assert "Latency 10.0 ms (9.5 – 10.5)" in told[0]  # with the digits of a table
+    assert "Expected (95 %) 45.0 ms – 55.0 ms" in told[-1]
+    assert "Why never measured" in told[-1]
     clean(browser, file)
 
 
@@ -432,8 +450,26 @@ def test_a_number_that_is_hardly_known_leaves_the_others_their_room(browser: Tab
     ends = browser.js("reached([1e-3, 4e-3], [1e-6, 1], true)")
     assert ends == pytest.approx([1e-3, 4e-3, 0.125e-3, 32e-3])
     assert browser.js("reached([2, 4], [-100, 3, 100], false)") == [2, 4, -1, 3, 7]
+    two = [53, 54, 50, 54, 48, 56]  # whose intervals are wider than what they differ by: nothing is cut off
+    assert browser.js(f"reached({two[:2]}, {two[2:]}, false)") == two
     assert browser.js("reached([], [3], true)") == []
     assert browser.js("Math.abs(axis([1, 10], [0, 100], true, 5).at(0))") == 1e5
+
+
+def test_a_chart_writes_numbers_as_tables_do(browser: Tab, tmp_path: Path) -> None:
+    file = tmp_path / "format.html"
+    script = (_TEMPLATES / "script" / "format.js").read_text(encoding="utf-8")
+    scales = json.dumps({"scales": content_of(make_run([])).data["scales"]})
+    file.write_text(
+        f"<!doctype html><title>x</title><script>const DATA = {scales};{script}</script>", "utf-8"
+    )
+    browser.open(file)
+    values = [9.994, 9.996, 0.09996, 99.96, 999.6, 0.5, 12_345.0]
+    assert browser.js(f"{values}.map(v => digits(v))") == [significant(value) for value in values]
+    rates = [(18_400.0, 18_350.0, 18_620.0), (5.27, 2.6, 6.8), (46.2, 45.1, 47.3)]
+    whole = "([v, ...ends]) => `${shown(v, '1/s', digitsFor(v, ends))} (${between(ends, v, '1/s')})`"
+    images = Scale(1.0, "images/s")
+    assert browser.js(f"{json.dumps(rates)}.map({whole})") == [ranged(*rate, images) for rate in rates]
 
 
 def test_below_a_table_are_the_footnotes_of_the_columns_that_are_shown(browser: Tab, tmp_path: Path) -> None:
@@ -474,7 +510,7 @@ def test_a_long_table_shows_its_first_rows_until_all_are_asked_for(browser: Tab,
     )
     browser.open(file)
     assert browser.js(f"{VISIBLE}.length") == 150
-    browser.click("#table-comparison th:nth-child(4) button")
+    browser.click("#table-comparison th:nth-child(5) button")
     assert browser.js(f"{VISIBLE}.length") == 150
     least = browser.js(f"{VISIBLE}{NAMES}")[0]
     assert int(least.removeprefix("net")) % len(NETS) == 0  # lenet5 has the fewest parameters

@@ -9,13 +9,17 @@ import math
 import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_records import FAILURES, NETS, by_name, card, counted, job, make_run, record, records
+from make_records import FAILURES, NETS, by_name, card, counted, job, make_run, record, records, speed
 from markdown_it import MarkdownIt
+from pages import KINDS, content_of_kind
+from test_versus import TIMES
+from test_versus import run_of as compared
 
 from bench.analysis import studies
 from bench.analysis.comparison import compare_table
@@ -36,8 +40,8 @@ from bench.report.tables._columns import page_view
 from bench.report.tables._studies import study_view
 from bench.report.tables.cells import View
 from bench.report.tables.formats import to_markdown
-from bench.report.text import plain
-from bench.units import DASH
+from bench.report.text import markdown, plain
+from bench.units import DASH, bound
 from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens
 
 PICTURE = b'<?xml version="1.0"?><svg width="72pt" height="36pt" viewBox="0 0 72 36"><path id="p"/></svg>'
@@ -63,7 +67,7 @@ def test_page_says_what_was_measured_where_and_how_far(html: str) -> None:
 def test_page_has_one_table_of_networks(html: str) -> None:
     table = html[html.index('<table id="table-comparison"') :].partition("</table>")[0]
     heads = re.findall(r'<button type="button">([^<]*?)(?: <span|<)', table)
-    assert heads[:5] == ["Network", "Year", "Top-5, published", "Parameters", "MACs"]
+    assert heads[:5] == ["Network", "Year", "Top-1, published", "Top-5, published", "Parameters"]
     folded = re.findall(r'<th scope="col"[^>]* hidden><button type="button">([^<]*?)(?: <span|<)', table)
     assert {"Activations", "Receptive field"} <= set(folded)
     assert not {"Network", "Latency, batch 1", "Published, tested on"} & set(folded)
@@ -84,6 +88,16 @@ def test_page_tells_how_to_reproduce_without_the_path_of_the_program(html: str) 
     text = Page(html).text
     assert "bench run '<script>" in text
     assert "somewhere" not in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_click_on_any_head_sorts_by_what_the_cells_show(kind: str, tmp_path: Path) -> None:
+    for table in re.findall(
+        r'<table id="[^"]*" class="sortable.*?</table>', to_html(content_of_kind(kind, tmp_path)), re.DOTALL
+    ):
+        for row in table.partition("<tbody>")[2].split("</tr>"):
+            for key, cell in re.findall(r'data-sort="([^"]*)"[^>]*>(.*?)</t[dh]>', row, re.DOTALL):
+                assert key or re.sub("<[^>]+>", "", cell).strip() in ("", DASH), table[:60]
 
 
 def test_no_script_but_its_own_may_run_and_nothing_is_fetched(html: str) -> None:
@@ -197,6 +211,22 @@ def test_a_published_accuracy_beside_counts_of_another_size_says_of_which_it_is(
         shown = page_of_run(make_run([record(job(net, size=size), net, counted(net))]))
         titles = [head.title for head in shown.heads]
         assert shown.rows[0][titles.index("Top-5, published")].note == note
+
+
+def test_what_is_published_alone_is_no_chart_of_one_against_another() -> None:
+    nets = by_name("alexnet", "resnet18")
+    failed = [record(job(net, "infer", **speed()), net, status="unsupported") for net in nets]
+    content = content_of(make_run(failed))
+    assert (content.data["axes"], "front" in dict(content.sections)) == ([], False)
+    assert "front" in dict(content_of(make_run(records(nets))).sections)
+
+
+def test_what_a_comparison_opens_with_is_not_said_again_below_its_table() -> None:
+    content = content_of(compared(TIMES))
+    (opening, *_) = content.leading
+    assert opening not in content.verdict_notes
+    assert content.verdict_notes[0].startswith("Ratios are over the baseline's.")
+    assert to_document(content).count(markdown(opening)) == 1
 
 
 def test_trainings_alone_are_weighed_by_what_they_came_to() -> None:
@@ -448,7 +478,8 @@ def test_studies_stand_on_the_page_with_their_verdicts(monkeypatch: pytest.Monke
     page = Page(to_html(replace(content, first=["studies"])))
     opening = page.text.partition("jobs measured")[0]
     assert "undecided deeper is worse" in " ".join(opening.split())
-    assert "supported: plain56 ends higher: +12.50 points (+10.00 … +15.00), p = 0.004, n = 3, 4." in opening
+    said = "supported: plain56 ends higher: +12.50 points (+10.00 … +15.00), p = 0.004, n = 3, 4."
+    assert bound(said) in opening
     shown = Page(to_html(content))
     assert "deeper is worse" in shown.text
     assert plain(NASTY) in shown.text

@@ -42,6 +42,7 @@ from bench.tasks.versus import versus
 from bench.timing._watch import WatchReport
 from bench.timing.interleaving import interleave
 from bench.timing.steps import Instruments
+from bench.units import bound
 
 TIMING = Timing(warmup_s=0.01, min_s=0, limit_s=10, precision=0.01, min_samples=8, max_samples=100)
 
@@ -404,7 +405,7 @@ def test_the_band_is_the_runs(tmp_path: Path) -> None:
         page = write_report([run], tmp_path).index.read_text(encoding="utf-8")
         [row] = [r for r in Ratio.in_run(run) if (r.baseline, r.quantity) == ("resnet18", "latency")]
         assert f'data-verdict="{row.effect.verdict}"' in page
-        assert f"Times within ±{100 * row.band:.3g} % are the same." in page
+        assert bound(f"Times within ±{100 * row.band:.3g} % are the same.") in page
         return [row.effect.verdict, str(row.to_json()["band"])]
 
     assert told(run) == ["slower", "0.02"]
@@ -551,9 +552,9 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert math.isclose(latency["ratio"], 1 / 1.1, rel_tol=0.02)
     assert (tmp_path / "results" / "compare-lenet5-resnet20" / "records.jsonl").is_file()
     page = tmp_path / "reports" / "compare-lenet5-resnet20" / "index.html"
-    assert "within ±2 %" in page.read_text(encoding="utf-8")
+    assert bound("within ±2 %") in page.read_text(encoding="utf-8")
     for again in (["--band", "0.5"], []):  # what was told once holds for the run
         wide = CliRunner().invoke(app, ["compare", "lenet5", "resnet20", "--json", *again])
         latency = next(r for r in json.loads(wide.stdout) if r["quantity"] == "latency")
         assert (latency["verdict"], latency["band"]) == ("same", 0.5)
-        assert "within ±50 %" in page.read_text(encoding="utf-8")
+        assert bound("within ±50 %") in page.read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ from bench.report.tables.cells import View
 from bench.report.tables.claims import findings_view
 from bench.report.tables.engines import engines_view
 from bench.report.tables.evaluations import EvaluationTables
-from bench.report.tables.verdicts import versus_document
+from bench.report.tables.verdicts import versus_document, versus_remarks
 from bench.report.text import plain
 
 
@@ -153,7 +153,7 @@ def gather(
         verdicts=versus_document(ratios).table,
         engines=engines_view([row for rows in engines for row in rows]),
         engine_notes=[note for rows in engines for note in EngineRow.notes(rows)],
-        verdict_notes=[note for rows in compared for note in versus_document(rows).notes],
+        verdict_notes=[remark for rows in compared for remark in versus_remarks(rows)],
         trainings=view(accuracy_table(frame), TRAININGS),
         evaluations=EvaluationTables.of(frame),
         findings=findings_view(native),

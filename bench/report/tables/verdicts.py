@@ -78,15 +78,15 @@ def _ratio(value: float) -> str:
 def versus_document(rows: Sequence[Ratio]) -> Document:
     """Return the ratios of a comparison, a network's over a baseline's, and how the networks stand."""
     title = f"{plain(rows[0].arch)} against its baselines" if rows else ""
-    return Document(view_of(rows, _VERSUS), title, notes=_versus_notes(rows))
+    standings = [plain(one.sentence, 1000) + "." for one in Ratio.standings(rows)]
+    return Document(view_of(rows, _VERSUS), title, notes=[*standings, *versus_remarks(rows)])
 
 
-def _versus_notes(rows: Sequence[Ratio]) -> list[str]:
-    """Return sentences on the rows of one run: how the networks stand, what counts as the same, and the flags."""
+def versus_remarks(rows: Sequence[Ratio]) -> list[str]:
+    """Return what is to be known of the rows of one run: what counts as the same, and what their flags mean."""
     if not rows:
         return []
-    lines = [plain(one.sentence, 1000) + "." for one in Ratio.standings(rows)]
-    lines.append(f"Ratios are over the baseline's. Times within ±{100 * rows[0].band:.3g} % are the same.")
+    lines = [f"Ratios are over the baseline's. Times within ±{100 * rows[0].band:.3g} % are the same."]
     flags = dict.fromkeys(flag for row in rows for flag in row.flags)
     return lines + [f"{'Doubt' if doubts([flag]) else 'Told'}: {flag}: {explain(flag)}." for flag in flags]
 

@@ -40,15 +40,17 @@ function extent(values, log, room = 0.06) {
   const pad = (high - low) * room || Math.abs(high) * 0.1 || 1;
   return [g(low - pad), g(high + pad)];
 }
-// Values with the ends of their intervals, which widen a domain up to one and a half times its size on either side: what
-// is hardly known must not press all others together.
+// Values with the ends of their intervals, which widen a domain up to one and a half times its size on either side, or to
+// five times as far as most reach: what is hardly known must not press all others together.
 function reached(values, ends, log) {
   const [f, g] = log ? [v => (v > 0 ? Math.log10(v) : -Infinity), v => 10 ** v] : [v => v, v => v];
   const known = values.map(f).filter(Number.isFinite);
   if (!known.length) return values;
   const low = known.reduce((a, b) => Math.min(a, b)), high = known.reduce((a, b) => Math.max(a, b));
-  const room = 1.5 * (high - low) || (log ? 0.5 : Math.abs(high) / 2 || 1);
-  return [...values, ...ends.filter(v => v !== null).map(v => g(Math.max(low - room, Math.min(high + room, f(v)))))];
+  const told = ends.filter(v => v !== null), beyond = told.map(v => Math.max(low - f(v), f(v) - high, 0));
+  const most = [...beyond, ...Array(Math.max(0, 2 * known.length - told.length)).fill(0)].sort((a, b) => a - b);
+  const room = Math.max(1.5 * (high - low), 5 * most[Math.floor((most.length - 1) / 2)]) || (log ? 0.5 : Math.abs(high) / 2 || 1);
+  return [...values, ...told.map(v => g(Math.max(low - room, Math.min(high + room, f(v)))))];
 }
 // Whether a domain is so near to another or so far from it that nothing is to be seen there.
 function senseless(domain, whole, log) {

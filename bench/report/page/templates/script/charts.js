@@ -109,14 +109,14 @@ function scatter(host) {
     const sizes = points.map(p => DATA.rows[p.numbers[0]].values[chosen.size] ?? 0), largest = Math.max(...sizes), room = body.clientWidth < 500 ? 12 : 22;
     points.forEach((point, i) => { point.ball = sizes[i] > 0 ? 6 + room * Math.sqrt(sizes[i] / largest) : 0; });
     const front = paretoFront(points, chosen.x, chosen.y);
-    note.textContent = [
+    note.textContent = sentences([
       front.length > 1 ? "The dashed line joins the Pareto front of the largest group that compares (one input size and machine, tested or trained alike): by the values drawn, what nothing else of it beats in both; where bars overlap, that is not decided." : "",
-      chosen.size ? `Areas of the pale balls are in proportion to: ${QUANTITIES[chosen.size].title}.` : "",
+      points.some(p => p.ball) ? `Areas of the pale balls are in proportion to: ${QUANTITIES[chosen.size].title}.` : "",
       severalWays(points, [chosen.x, chosen.y]) ? "Published accuracies were tested in several ways, on 1 crop up to several scales, as the table says: they do not compare across these." : "",
       points.some(p => p.up || p.across) ? "Bars are 95 % intervals." : "",
       points.some(p => p.doubted) ? "Hollow marks are in doubt, and on no front." : "",
       DATA.rows.some(row => chosen.x in row.values && chosen.y in row.values && !together(row, chosen.x, chosen.y)) ? "Networks are left out whose two numbers are of images of different shapes: an accuracy stands against costs at the size that it was trained or published for." : "",
-    ].filter(Boolean).join(" ");
+    ]);
     return {
       title: "One quantity against another", points, lines: [], front,
       x: { ...QUANTITIES[chosen.x], log: chosen.logX }, y: { ...QUANTITIES[chosen.y], log: chosen.logY },
@@ -143,7 +143,7 @@ function scatter(host) {
 
 const doubtNote = doubts => {
   const why = [...new Set(doubts.filter(Boolean).flatMap(text => text.split(", ")))];
-  return why.length ? ` † in doubt: ${why.join(", ")}.` : "";
+  return why.length ? `† in doubt: ${why.join(", ")}.` : "";
 };
 
 // One quantity, a line a row, with intervals; of many rows, the best.
@@ -161,6 +161,11 @@ function ranking(host) {
       .filter(r => r.value !== undefined && shownRow(r.row, r.number) && (!chosen.log || r.value > 0))
       .sort((a, b) => sign * (a.value - b.value));
     const shownNow = [...rows.slice(0, most), ...rows.slice(most).filter(r => isOwn(r.row))];
+    if (!shownNow.length) {
+      body.replaceChildren(make("p", { class: "empty" }, NOTHING));
+      note.textContent = "";
+      return;
+    }
     const width = Math.max(300, body.clientWidth || 640), step = 22, left = Math.min(210, width * 0.38);
     const text = r => told(r.row, chosen.key) + (r.row.doubts[chosen.key] ? " †" : "");
     const longest = Math.max(4, ...shownNow.map(r => text(r).length));
@@ -186,7 +191,11 @@ function ranking(host) {
       image.append(mark);
     });
     body.replaceChildren(image);
-    note.textContent = (rows.length > most ? `The best ${most} of ${rows.length} rows; the filter of the table chooses others. ` : "") + "Bars over the marks are 95 % intervals." + doubtNote(shownNow.map(r => r.row.doubts[chosen.key]));
+    note.textContent = sentences([
+      rows.length > most ? `The best ${most} of ${rows.length} rows; the filter of the table chooses others.` : "",
+      shownNow.some(r => r.row.ends[chosen.key]) ? "Bars over the marks are 95 % intervals." : "",
+      doubtNote(shownNow.map(r => r.row.doubts[chosen.key])),
+    ]);
     paint(image);
   };
   const [logBox] = scaleBox("log", chosen.log, v => { chosen.log = v; render(); });
@@ -207,7 +216,8 @@ function byBatch(host) {
   const again = plot(body, () => ({
     title: "Throughput by batch size", points: [], x: { title: "Batch", unit: "", log: true, steps: DATA.batches.flatMap(line => line.points.map(p => p[0])) }, y: { title: "Throughput", unit: "1/s", log: chosen.log },
     lines: dashed(few(measured.filter(line => line.task === chosen.task && shownRow(line, line.row)), note)).map(line => ({
-      ...line, tip: ([batch, rate, low, high]) => [[line.label], ["Batch", String(batch)], ["Throughput", shown(rate, "1/s")], ["95 % interval", `${shown(low, "")} – ${shown(high, "")}`]],
+      ...line, tip: ([batch, rate, ...ends]) => [[line.label], ["Batch", String(batch)], ["Throughput", shown(rate, "1/s", digitsFor(rate, ends))],
+        ...(ends.includes(null) ? [] : [["95 % interval", between(ends, rate, "1/s")]])],
     })),
   }));
   if (tasks.length > 1) head.append(select("Of", tasks.map(t => [t, t]), chosen.task, v => { chosen.task = v; again(); }));

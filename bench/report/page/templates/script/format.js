@@ -10,11 +10,11 @@ function decimals(value, places) {
   return rounded.toLocaleString("en", { minimumFractionDigits: least, maximumFractionDigits: least });
 }
 const placesOf = (value, count) => count - 1 - (value ? Math.floor(Math.log10(Math.abs(value))) : 0);
-const digits = (value, count = 3) => (value === 0 ? "0" : decimals(value, placesOf(value, count)));
+const digits = (value, count = 3) => // 9.996 is 10.0, not 10.00
+  (value === 0 ? "0" : decimals(value, count - 1 - value.toExponential(count - 1).split("e")[1]));
 function shown(value, unit, count = 3) {
   if (value === undefined || value === null || !Number.isFinite(value)) return "–";
   if (unit === "%") return decimals(100 * value, 1) + " %";
-  if (unit === "1/s") return digits(value, count) + " images/s";
   if (unit === "") return String(+value.toPrecision(4));
   const [factor, symbol] = scaleFor(value, unit);
   return (digits(value / factor, count) + " " + symbol).trim();
@@ -35,10 +35,12 @@ function told(row, key) { // a number of a row
   const { unit, whole } = QUANTITIES[key], value = row.values[key];
   return whole && value !== undefined ? (value.toFixed(0) + " " + unit).trim() : shown(value, unit, digitsFor(value, row.ends[key]));
 }
-function endsOf(row, key) { // its interval, with the decimals of the number; an end of another magnitude has its own
-  const ends = row.ends[key], value = row.values[key], { unit } = QUANTITIES[key];
-  if (!ends || value === undefined) return "";
-  const factor = unit === "%" ? 0.01 : unit === "1/s" ? 1 : scaleFor(value, unit)[0];
+function endsOf(row, key) { // its interval; nothing where it has none
+  const ends = row.ends[key], value = row.values[key];
+  return ends && value !== undefined ? between(ends, value, QUANTITIES[key].unit) : "";
+}
+function between(ends, value, unit) { // with the decimals of the number; an end of another magnitude has its own
+  const factor = unit === "%" ? 0.01 : scaleFor(value, unit)[0];
   const count = digitsFor(value, ends), places = unit === "%" ? 1 : placesOf(value / factor, count);
   const far = end => unit !== "%" && end !== 0 && !(Math.abs(end / value) > 0.1 && Math.abs(end / value) < 10);
   return ends.map(end => (far(end) ? digits(end / factor, count) : decimals(end / factor, places))).join(" – ");

@@ -51,6 +51,12 @@ function plot(host, content, height = 380) {
     const flat = shownNow.lines.flatMap(l => l.points), rules = shownNow.rules ?? [];
     const fits = (v, log) => Number.isFinite(v) && (!log || v > 0);
     const points = shownNow.points.filter(p => fits(p.x, shownNow.x.log) && fits(p.y, shownNow.y.log));
+    marks = [];
+    if (!points.length && !flat.length) {
+      frame = null;
+      image.replaceChildren(draw("text", { class: "none", x: width / 2, y: height / 2 }, NOTHING));
+      return;
+    }
     if (view === null) whole = view = {
       x: extent(reached([...points.map(p => p.x), ...flat.map(p => p[0]), ...rules.map(r => r.at)], points.flatMap(p => p.across ?? []), shownNow.x.log), shownNow.x.log),
       y: extent(reached([...points.map(p => p.y), ...flat.map(p => p[1])], [...points.flatMap(p => p.up ?? []), ...flat.flatMap(p => p.slice(2))], shownNow.y.log), shownNow.y.log),
@@ -66,14 +72,12 @@ function plot(host, content, height = 380) {
       draw("defs", {}, draw("clipPath", { id: clip },
         draw("rect", { x: box.left, y: box.top - 6, width: box.right - box.left + 8, height: box.bottom - box.top + 12 }))),
       ...rulers(x, y, box, shownNow), inner);
-    marks = [];
     const ruled = rules.flatMap(rule => drawRule(rule, inner, x, box));
     if (shownNow.front?.length > 1) inner.append(draw("path", { class: "front", d: path(stairs(shownNow.front.map(p => [x.at(p.x), y.at(p.y)]))) }));
     shownNow.lines.forEach(line => drawLine(line, inner, x, y));
     ownFirst(points).reverse().forEach(point => drawPoint(point, inner, x, y)); // one's own lie on top
     labels(inner, box, width, (shownNow.front ?? []).length > 1 ? stairs(shownNow.front.map(p => [x.at(p.x), y.at(p.y)])) : [], ruled);
     endLabels(box, longest(width));
-    if (!marks.length) image.append(draw("text", { class: "none", x: width / 2, y: height / 2 }, "nothing to show with this choice"));
     paint(image);
   }
 
@@ -162,6 +166,7 @@ function plot(host, content, height = 380) {
   }
 
   function zoom(factor, at) {
+    if (!frame) return;
     const to = {};
     for (const key of ["x", "y"]) {
       const a = frame[key], ends = key === "x" ? [frame.box.left, frame.box.right] : [frame.box.bottom, frame.box.top];
@@ -210,7 +215,7 @@ function plot(host, content, height = 380) {
   image.addEventListener("pointerup", event => {
     const here = place(event);
     const dragged = start && Math.hypot(here[0] - start[0], here[1] - start[1]) > 6;
-    if (dragged) {
+    if (dragged && frame) {
       go({
         x: [start[0], here[0]].sort((a, b) => a - b).map(frame.x.back),
         y: [start[1], here[1]].sort((a, b) => b - a).map(frame.y.back),

@@ -553,7 +553,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tmp_path / "results" / "compare-lenet5-resnet20" / "records.jsonl").is_file()
     page = tmp_path / "reports" / "compare-lenet5-resnet20" / "index.html"
     assert bound("within ±2 %") in page.read_text(encoding="utf-8")
-    for again in (["--band", "0.5"], []):  # what was told once holds for the run
+    for again in (["--band", "50%"], []):  # what was told once holds for the run
         wide = CliRunner().invoke(app, ["compare", "lenet5", "resnet20", "--json", *again])
         latency = next(r for r in json.loads(wide.stdout) if r["quantity"] == "latency")
         assert (latency["verdict"], latency["band"]) == ("same", 0.5)

@@ -240,14 +240,22 @@ class EngineRow:
         """Return a sentence for each engine that was timed, what all are held against, and what is to be installed."""
         if not rows:
             return []
-        notes = [row.sentence for row in rows if not row.is_eager and row.latency is not None]
+        timed = [row for row in rows if not row.is_eager and row.latency is not None]
+        tested = any(row.accuracy for row in rows)  # else it is said once, of all
+        notes = [
+            row.sentence if tested else f"{row.network} by {row.way} {row._speed()}; {row.worth}."
+            for row in timed
+        ]
         notes.append(
             "Times are compared with eager in fp32, over interleaved processes, by Welch's t of logarithms, corrected "
             f"for all engines of the run. Worth it is what is faster for certain and loses at most {100 * _LOSS:g} "
             "point of accuracy for certain, on images that both have answered."
         )
-        if not any(row.accuracy for row in rows):
-            notes.append("No accuracy was tested: agreement is on noise, and says little of real images.")
+        if not tested:
+            notes.append(
+                "No accuracy was tested (to know: --data), without which none is worth it; agreement is on noise, and "
+                "says little of real images."
+            )
         notes += [
             f"{way}: {', '.join(f'{name} {version}' for name, version in versions.items())}."
             for way, versions in {row.way: row.versions for row in rows if row.versions}.items()

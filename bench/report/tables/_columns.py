@@ -203,12 +203,17 @@ def _published(row: Row, column: Column, _scale: Scale) -> Cell:
     return Cell(show(value, unit, min(digits, 4)), note, float(value))
 
 
-def _page_columns() -> Iterator[Column]:
-    """Yield the columns of the comparison, counts as published behind our own, and top-1 before top-5."""
+def _page_columns(table: pd.DataFrame) -> Iterator[Column]:
+    """Yield the columns of the comparison, counts as published behind our own, and top-1 in the place of top-5.
+
+    Where there is any top-1, the page has top-5 on demand.
+    """
+    folded = {"published_top5"} if table["published_top1"].notna().any() else set()
     for column in COMPARISON:
         if column is _TOP5:
             yield PUBLISHED_TOP1
-        yield replace(column, narrow=column.narrow or column.key == "published_protocol")
+        shown = column.narrow or column.key == "published_protocol"
+        yield replace(column, narrow=shown and column.key not in folded)
         if column.key in COUNTS:
             title = f"{column.title}, published"
             yield Column(f"published_{column.key}", title, _published, narrow=False)
@@ -225,4 +230,4 @@ def page_view(table: pd.DataFrame, runs: Sequence[Run], native: Native) -> View:
     )
     for key in COUNTS:
         joined[f"published_{key}_gap"] = joined[f"published_{key}_gap"].mask(other)
-    return view(joined, list(_page_columns()))
+    return view(joined, list(_page_columns(table)))

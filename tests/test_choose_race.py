@@ -472,7 +472,7 @@ def test_of_a_budget_of_counts_alone_the_most_accurate_is_timed_first(tmp_path: 
         assert done.raced.choice.best is not None
         assert done.raced.budget_decided is bool(expected)
         assert (done.raced.choice.best["network"] == expected) is bool(expected)
-        told = "parameters ≤ 50.0 M, as far as is known" in race_sentences(done.raced, done.known)[0]
+        told = f"{fifty.text}, as far as is known" in race_sentences(done.raced, done.known)[0]
         assert told is not bool(expected)
 
 

@@ -64,7 +64,7 @@ def stored_training(tmp_path: Path, top1: float, monkeypatch: pytest.MonkeyPatch
         "dataset": f"imagefolder:{tmp_path}/pictures",
         "source": "job x",
     }
-    monkeypatch.setattr(_evaluate, "_of_training", lambda _: {"trained_top1": told})
+    monkeypatch.setattr(_evaluate, "_of_training", lambda *_: {"trained_top1": told})
 
 
 def evaluate(run: Bench, pictures: Path, *words: str) -> dict[str, list[dict[str, object]]]:

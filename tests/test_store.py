@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import hashlib
 import json
 import math
@@ -126,6 +127,24 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert run.name == "run"
     assert [r.to_json() for r in run.records] == [r.to_json() for r in made]
     assert run.rejected == ()
+
+
+def test_no_garbage_is_looked_for_while_a_run_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "run", 3)
+    running = []
+    monkeypatch.setattr(
+        "bench.records.store.decode", lambda line: running.append(gc.isenabled()) or decode(line)
+    )
+    was = gc.isenabled()
+    gc.enable()  # as in a program; the tests keep it off
+    try:
+        assert len(read_run(tmp_path / "run").records) == 3
+        assert gc.isenabled()
+    finally:
+        (gc.enable if was else gc.disable)()
+    assert running == [False] * 3
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

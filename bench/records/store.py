@@ -71,7 +71,6 @@ class Run:
         return f"{lines} of {self.path / RECORDS} set aside: {first.reason}"
 
 
-@uncollected()
 def run_called(text: str | Path, results: Path | str) -> Path | None:
     """Return the folder of a run, given by name or path; a name in the results folder comes first. None without one."""
     try:
@@ -80,6 +79,7 @@ def run_called(text: str | Path, results: Path | str) -> Path | None:
         return None
 
 
+@uncollected()
 def read_run(path: Path | str) -> Run:
     """Read a run; lines that are not sound are set aside with their number and reason, the rest still read.
 

@@ -21,7 +21,7 @@ from bench.analysis.choosing import Budget
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.analysis.raced import Raced, _natural_cost, log_cost
-from bench.analysis.racing import MOST, Race
+from bench.analysis.racing import LEAST, MOST, Race
 from bench.api._running import run_name
 from bench.api.racing import _AMONG, Chosen, race
 from bench.cli.app import app
@@ -65,6 +65,8 @@ def measured(job: Job) -> list[Measurement]:
         return [macs, count("matrix_activations", round(1e9 * own)), count("parameters", round(1e9 * own))]
     one, batch = times_of(job), job.settings.given["batch_size"]
     timed = seconds("latency", one) if batch == 1 else seconds("step_time", batch * one * 0.8)
+    if job.settings.given.get("replicate"):  # the first process has counted what is the same in each
+        return [timed]
     return [timed, Measurement(name="tensor_memory", unit="B", better="lower", samples=(1e10 * own,))]
 
 
@@ -426,6 +428,23 @@ def test_several_budgets_hold_together(tmp_path: Path) -> None:
     assert done.raced.choice.best is not None
     assert done.raced.choice.best["network"] == best_within(0.012)
     assert math.isnan(done.raced.choice.best["memory_low"])  # the same in each process
+    assert done.raced.choice.best["processes"] >= LEAST  # of which the first alone has counted the bytes
+    assert not (done.raced.choice.candidates["state"] == "failed").any()
+
+
+def test_a_network_whose_bytes_were_never_counted_is_told_as_failed(tmp_path: Path) -> None:
+    class Uncounted(Machine):
+        def _answer(self, target: str, args: tuple[Any, ...]) -> tuple[Sequence[Event], Ended]:
+            events, ended = super()._answer(target, args)
+            if not (target.endswith(":work") and args[0].arch == NAMES[0]):
+                return events, ended
+            return [event for event in events if getattr(event[1], "name", None) != "tensor_memory"], ended
+
+    done, _ = raced(tmp_path, TWENTY, Budget("memory", 1.2e8 * 1.001), executor=Uncounted())
+    table = done.raced.choice.candidates
+    failed = table[table["state"] == "failed"]
+    assert [name.partition(".")[0] for name in failed["network"]] == [NAMES[0]]
+    assert set(failed["reason"]) == {"no memory was measured"}
 
 
 def test_throughput_is_raced_in_its_own_direction(tmp_path: Path) -> None:

@@ -109,7 +109,8 @@ class RacedCost:
 
     Attributes:
         model: what is expected of it.
-        samples: by entrant the logarithm of the cost in each process; s, or the unit of a count.
+        samples: by entrant the logarithm of the cost in each process, or in the first one where it is exact; s, or the
+            unit of a count.
         limit: a logarithm; None where there is no budget of it.
         exact: whether it is the same in each process.
         disturbed: by entrant the same of processes that other work slowed down.
@@ -347,7 +348,7 @@ class Race:
 
     def _again(self, some: _Mask, order: _Floats) -> list[int]:
         """Return those of some that another process may decide: of the fewest processes first, then by `order`."""
-        tries = [min(cost.tries(i) for cost in self.costs) for i in range(len(some))]
+        tries = [min(cost.tries(i) for cost in self.costs if not cost.exact) for i in range(len(some))]
         left = [int(i) for i in np.flatnonzero(some) if tries[i] < MOST]
         return sorted(left, key=lambda i: (tries[i], order[i], i))
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -406,8 +407,9 @@ class _Course:
     def _measure(self, entrant: int, store: Store) -> bool:
         """Measure an entrant in one more process; return whether that was not cancelled."""
         if self._holds_counts(entrant, store):
-            done = Counter(planned.job.series() for planned in self.plan)
-            jobs = [planned.in_process(done[planned.job.series()]) for planned in self.timed[entrant]]
+            planned = {one.job.id for one in self.plan}
+            each = [map(one.in_process, count()) for one in self.timed[entrant]]
+            jobs = [next(one for one in own if one.job.id not in planned) for own in each]
             self._take(self._carry_out(jobs, store))
         return not self.summary.cancelled
 
@@ -477,17 +479,14 @@ class _Course:
                 self._fail(entrant, _failure(record))
                 continue
             for quantity, cost in zip(self.quantities, self.race.costs, strict=True):
-                if self._is_of(quantity, record):
-                    value = _value(quantity, record)
-                    if value is None:
-                        self._fail(entrant, f"no {quantity} was measured")
-                    else:
-                        own = (
-                            cost.disturbed.setdefault(entrant, [])
-                            if record.is_disturbed
-                            else cost.samples[entrant]
-                        )
-                        own.append(log_cost(quantity, value))
+                if not self._is_of(quantity, record):
+                    continue
+                if (value := _value(quantity, record)) is not None:
+                    disturbed, clean = cost.disturbed, cost.samples[entrant]
+                    own = disturbed.setdefault(entrant, []) if record.is_disturbed else clean
+                    own.append(log_cost(quantity, value))
+                elif not (cost.exact and record.job.settings.given.get("replicate")):  # of the first alone
+                    self._fail(entrant, f"no {quantity} was measured")
 
     def _is_of(self, quantity: str, record: Record) -> bool:
         """Return whether a job measures a quantity: its batch is the one that this is of."""

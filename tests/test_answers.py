@@ -184,10 +184,53 @@ class TestLabelOrder:
         """Of classes that differ in size, another order gives that answer the meaning of the commonest class."""
         labels = np.array([0] * 4 + [1] * 40 + [2] * 4)
         made = LabelOrder.of(labels, np.zeros_like(labels), 3)
-        assert (made.before.count, made.after.count, made.gain.verdict) == (2, 20, "higher")
-        assert made.commonest == pytest.approx(20 / 24)
-        assert not made.tells
+        assert (made.moved, made.before, made.after, made.tells) == (0, Share(2, 24), Share(2, 24), False)
         assert LabelOrder.of(self.LABELS, (self.LABELS + 1) % 5, 5).tells
+
+    def test_names_that_are_given_more_than_twice_as_often_as_ones_own_are_exchanged(self) -> None:
+        """Of each two images the second is held out: of classes 0 and 1, 31 are called by the other's name, 9 by their own."""
+        labels = np.repeat([0, 1, 2], 40)
+        answers = np.concatenate([np.repeat([1, 0], [30, 10]), np.repeat([0, 1], [32, 8]), np.full(40, 2)])
+        made = LabelOrder.of(labels, answers, 3)
+        assert (made.order.tolist(), made.by_other, made.against) == ([1, 0, 2], 31, 9)
+        assert made.p == pytest.approx(binomtest(31, 40, 2 / 3, alternative="greater").pvalue)
+        assert not made.tells  # 31 to 9 may be two to one
+
+    def test_what_is_mostly_called_by_a_third_name_speaks_against_an_exchange(self) -> None:
+        """0 and 1 are called by each other's names, and so are two further classes by those of others: no order."""
+        labels = np.repeat(np.arange(5), 40)
+        swapped = np.repeat([1, 0, 2, 3, 4], 40)
+        favourites = np.repeat([1, 0, 0, 0, 4], 40)
+        assert LabelOrder.of(labels, swapped, 5).tells
+        made = LabelOrder.of(labels, favourites, 5)
+        assert (made.by_other, made.against, made.tells) == (40, 40, False)
+
+    @pytest.mark.parametrize(
+        ("share", "concentrated", "moved", "found"),
+        [
+            (0.05, True, 0, 0.05),  # in the right order: found by a better fit alone in all of these
+            (0.2, True, 0, 0.05),
+            (0.2, False, 0, 0.05),
+            (0.8, False, 50, 1.0),
+            (0.4, False, 50, 1.0),
+            (0.95, False, 2, 1.0),
+        ],
+    )
+    def test_how_often_weak_networks_and_wrong_orders_are_told(
+        self, share: float, concentrated: bool, moved: int, found: float
+    ) -> None:
+        """50 classes of 40 images; errors fall onto one name of each class in half of the cases, or on any."""
+        rng, told, draws = np.random.default_rng(1), 0, 20
+        labels = np.repeat(np.arange(50), 40)
+        for _ in range(draws):
+            wrong = rng.integers(50, size=50)[labels]
+            anything = rng.integers(50, size=len(labels))
+            errors = np.where(rng.random(len(labels)) < 0.6, wrong, anything) if concentrated else anything
+            answers = np.where(rng.random(len(labels)) < share, labels, errors)
+            order, some = np.arange(50), rng.permutation(50)[:moved]
+            order[some] = np.roll(some, 1)
+            told += LabelOrder.of(labels, order[answers], 50).tells
+        assert abs(told / draws - found) <= 0.05
 
 
 class TestCorruptionError:

@@ -1,7 +1,7 @@
 """Variations of a transform: what an accuracy that is not the published one may come of, and how each is tried.
 
 A transform is as `bench.datasets.transforms.Transform` stores it, in plain values. A variation changes one thing alone,
-so that what it does to the accuracy has one cause.
+so that what it does to the accuracy has one cause; or one together with what other variations have changed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Literal
 from bench.io import JsonObject
 
 _Cause = Literal["size", "crop", "interpolation", "normalisation", "colour order", "label order"]
+
+SEVERAL = " and "  # between causes
 
 _FIELDS: Mapping[_Cause, tuple[str, ...]] = {
     "interpolation": ("interpolation", "antialias", "library"),
@@ -57,7 +59,7 @@ _NORMS = (
 class Variation:
     """One change of a transform: its cause, what it sets, and that in words."""
 
-    cause: str  # such as `crop`; of what weights declare otherwise in several ways, `crop and interpolation`
+    cause: str  # such as `crop`; of several things, `crop and interpolation`
     changes: JsonObject
     words: str
 
@@ -94,16 +96,36 @@ class Variation:
         return kept
 
     @staticmethod
+    def further(
+        transform: JsonObject, changed: JsonObject, published: JsonObject | None = None
+    ) -> list[Variation]:
+        """Return what is tried together with what is changed already: each other thing.
+
+        Args:
+            transform: whole, as it was.
+            changed: whole, with some things changed.
+            published: as of `to_try`.
+        """
+        causes = Variation.between(transform, changed)[0].split(SEVERAL)
+        made = []
+        for one in Variation.to_try(changed, published):
+            if one.cause not in causes:
+                whole = {**changed, **one.changes}
+                cause, words = Variation.between(transform, whole)
+                made.append(Variation(cause, _differing(transform, whole), words))
+        return made
+
+    @staticmethod
     def between(transform: JsonObject, other: JsonObject) -> tuple[str, str]:
         """Return in which causes another transform differs, such as ``crop and interpolation``; and how, in words."""
-        changed = [key for key in other if _plain(transform.get(key)) != _plain(other[key])]
+        changed = _differing(transform, other)
         causes: list[str] = [cause for cause, keys in _FIELDS.items() if any(key in keys for key in changed)]
         words = [_words(cause, other) for cause in causes]
+        if {*_OF_SIDES} & {*changed} and _other_part(transform, other):
+            causes, words = ["crop", *causes], [_crop_words(other), *words]
         if _side(transform) != _side(other):
             causes, words = ["size", *causes], [f"{_side(other)} px", *words]
-        elif {"resize", "crop", "crop_mode"} & {*changed}:
-            causes, words = ["crop", *causes], [_crop_words(other), *words]
-        return " and ".join(causes), ", ".join(words)
+        return SEVERAL.join(causes), ", ".join(words)
 
 
 def _declared(transform: JsonObject, declared: JsonObject) -> Iterator[Variation]:
@@ -117,7 +139,7 @@ def _declared(transform: JsonObject, declared: JsonObject) -> Iterator[Variation
     yield from made
     if len(made) > 1:
         together = {key: value for one in made for key, value in one.changes.items()}
-        yield Variation(" and ".join(one.cause for one in made), together, words)
+        yield Variation(SEVERAL.join(one.cause for one in made), together, words)
 
 
 def _side(transform: JsonObject) -> int | None:
@@ -134,6 +156,16 @@ def _share(transform: JsonObject) -> float:
         return 1.0
     shorter = resize if isinstance(resize, int) else min(resize)
     return side / shorter
+
+
+def _other_part(transform: JsonObject, other: JsonObject) -> bool:
+    """Return whether a transform of other sides looks at another part of the image; their size alone changes none."""
+    before, side, resize = _side(transform), _side(other), other.get("resize")
+    if before == side or before is None or side is None:
+        return before == side
+    shorter = side if resize is None else resize if isinstance(resize, int) else min(resize)
+    moved = abs(shorter - side / _share(transform)) > 1  # px, by which it is rounded
+    return moved or transform.get("crop_mode") != other.get("crop_mode")
 
 
 def _resized(transform: JsonObject, side: int) -> int | list[int]:
@@ -209,6 +241,11 @@ def _colours(transform: JsonObject) -> Iterator[Variation]:
     if transform.get("channels", 3) == 3:
         other = "bgr" if transform.get("colour", "rgb") == "rgb" else "rgb"
         yield Variation("colour order", {"colour": other}, other.upper())
+
+
+def _differing(transform: JsonObject, other: JsonObject) -> JsonObject:
+    """Return the fields of another transform that have other values."""
+    return {key: value for key, value in other.items() if _plain(transform.get(key)) != _plain(value)}
 
 
 def _plain(value: object) -> object:

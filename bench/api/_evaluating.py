@@ -63,7 +63,7 @@ def evaluate(
         backend: how the networks are run; None is eager.
         corruptions: evaluate on the images as they are, and corrupted in 15 ways at five severities.
         download: fetch the trained weights that libraries have and this machine lacks.
-        explain: where an accuracy is not the published one, evaluate again with one thing changed each time; True does
+        explain: where an accuracy is not the published one, evaluate again with one to three things changed; True does
             so also where nothing is published and the network declares no transform, False nowhere.
         show: draw the images as the networks get them into this file.
         overrides: `key=value`, as with `--set`.

@@ -1,4 +1,4 @@
-"""What explains an accuracy that is not the published one: the same evaluations again, each with one thing changed."""
+"""What explains an accuracy that is not the published one: the same evaluations again, with one to three changes."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ def explained(
 ) -> Done:
     """Return a run of evaluations together with all that is to be tried of those that are not as published.
 
-    Where it is `assumed`, also of those whose transform is, and of which nothing is published. Where there are none, or
-    the run was cancelled, it is the run as it was. `prepare` plans it anew. Tries that a network does not take are
-    stored and reported, and not told here.
+    What is tried next follows from what was tried, until nothing more does. Where it is `assumed`, also of those whose
+    transform is, and of which nothing is published. Where there are none, or the run was cancelled, it is the run as it
+    was. `prepare` plans it anew. Tries that a network does not take are stored and reported, and not told here.
     """
-    changes = {} if done.summary.cancelled else _changes(done, assumed=assumed)
-    if not changes:
-        return done
-    prepared = prepare()
-    tries = tuple(_tries(prepared.plan, changes))
-    whole = replace(prepared, plan=(*prepared.plan, *tries))
-    return _without_impossible(carry_out(whole, done.path, executor, observer, argv), tries)
+    prepared, tries = None, tuple[Planned, ...]()
+    while not done.summary.cancelled and (changes := _changes(done, assumed=assumed)):
+        prepared = prepared or prepare()
+        before, tries = len(tries), tuple(_tries(prepared.plan, changes))
+        if len(tries) == before:
+            break
+        whole = replace(prepared, plan=(*prepared.plan, *tries))
+        done = _without_impossible(carry_out(whole, done.path, executor, observer, argv), tries)
+    return done
 
 
 def _without_impossible(done: Done, tries: Sequence[Planned]) -> Done:
@@ -45,7 +47,7 @@ def _without_impossible(done: Done, tries: Sequence[Planned]) -> Done:
 
 
 def _changes(done: Done, *, assumed: bool) -> Mapping[str, list[JsonObject]]:
-    """Return by the id of a job what is to be changed of its transform, one change at a time."""
+    """Return by the id of a job what is to be changed of its transform in each try."""
     from bench.analysis.evaluations import Evaluations
     from bench.analysis.frame import to_frame
     from bench.facts.reproduction import Reproduction

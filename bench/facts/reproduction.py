@@ -5,10 +5,11 @@ interval of the one measured here holds it, and whether it is so to the digit is
 reproduce it: whether it is compatible is tested (a score test, corrected for all networks of the run by Holm), and
 the weaker word is used. A part of the classes cannot be compared at all.
 
-Where it is not reproduced, the tries are told: the same evaluation with one thing changed. A cause is named where a
-try comes to the published number and is certainly nearer to it than the plain evaluation (McNemar on the same images,
-corrected for all tries by Holm). Another order of labels is tried on the answers alone: found on half of the images,
-and tested on the other half.
+Where it is not reproduced, the tries are told: the same evaluation with one thing changed; where none of these explains
+it, with two and with three, each step beside what came nearest for certain. A cause is named where a try comes to the
+published number and is certainly nearer to it than the plain evaluation (McNemar on the same images, corrected for all
+tries by Holm). Another order of labels is tried on the answers alone: found on half of the images, and tested on the
+other half, see `bench.stats.answers.LabelOrder`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from typing import Literal
 import pandas as pd
 
 from bench.analysis.evaluations import Evaluation, Evaluations
-from bench.analysis.variations import Variation
+from bench.analysis.variations import SEVERAL, Variation
 from bench.errors import BenchError
 from bench.facts import SETS, accuracies
 from bench.io import JsonObject, finite_json
 from bench.stats.answers import Share, paired
-from bench.stats.effects import Effect
-from bench.stats.verdicts import corrected, with_corrected
+from bench.stats.effects import Effect, Verdict
+from bench.stats.verdicts import corrected, show_p, with_corrected
 from bench.units import percent
 
 _Verdict = Literal["reproduced", "compatible", "not reproduced", "not comparable", "nothing published"]
@@ -36,7 +37,6 @@ _IMAGENET = 1000
 _ASSUMED = "assumed_transform"  # a flag
 _TESTED = ("test", "val")  # splits that are the images which a training was tested on
 _OF_ALL = {1000: ("val", "v2", "sketch")}  # sets that have images of all classes, by the count of classes
-_SEVERAL = " and "  # between the causes of a try that changes several
 _EXACT = 5e-5  # half of the last digit that is published, of percents with two decimals
 
 
@@ -61,7 +61,7 @@ class _Published:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """The same evaluation with one thing changed."""
+    """The same evaluation with something changed."""
 
     cause: str  # such as `crop`; of several things, `crop and interpolation`
     words: str  # to what
@@ -102,7 +102,7 @@ class Reproduction:
         if self.word != "not reproduced":
             return ""
         if self.causes:
-            nearest = [min(self._reaching(cause), key=self._gap) for cause in self.causes]
+            nearest = [min(self._reaching(cause), key=self.gap) for cause in self.causes]
             how = "; ".join(map(_said, nearest))
             only = "Explained by" if len(self.causes) == 1 else "Explained by any of these, which is open:"
             return f"{only} {', '.join(self.causes)} ({how})"
@@ -110,14 +110,25 @@ class Reproduction:
             return "What explains it was not tried"
         if len(self.tries) == 1:
             return f"The only try, {self.tries[0].cause}, does not explain it with certainty"
-        return f"None of {len(self.tries)} tries explains it with certainty"
+        none = f"None of {len(self.tries)} tries, {_how_many(self.tries)}, explains it with certainty"
+        nearer = [one for one in self.tries if one.effect.verdict == self.toward]
+        if not nearer:
+            return f"{none}, and none comes certainly nearer"
+        best = min(nearer, key=self.gap)
+        return f"{none}; nearer for certain, and the nearest of these, is {best.cause} ({_said(best)})"
 
     def _reaching(self, cause: str) -> list[Try]:
         return [t for t in self.tries if t.cause == cause and t.reaches]
 
-    def _gap(self, one: Try) -> float:
-        """Return how far a try is from the published accuracy."""
-        return abs(one.share.value - self.published.top1) if self.published else math.nan
+    @property
+    def toward(self) -> Verdict:
+        """How an accuracy differs that is nearer to the published one: higher, where nothing is published."""
+        above = self.published is not None and self.evaluation.top1.value > self.published.top1
+        return "lower" if above else "higher"
+
+    def gap(self, one: Try) -> float:
+        """Return how far a try is from the published accuracy; where there is none, from no error."""
+        return abs(one.share.value - (self.published.top1 if self.published else 1.0))
 
     def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
@@ -158,7 +169,8 @@ class Reproduction:
     def to_try(cls, every: Evaluations, *, assumed: bool = False) -> list[tuple[Evaluation, Variation]]:
         """Return what is to be tried of the evaluations whose published accuracy is not reproduced.
 
-        Where it is `assumed`, also of those whose transform is, and of which nothing is published.
+        That is one thing at a time; where that was tried and explains nothing, further things together with what comes
+        certainly nearer. Where it is `assumed`, also of those whose transform is, and of which nothing is published.
         """
         wanted = []
         for one in cls.of_each(every):
@@ -169,11 +181,51 @@ class Reproduction:
                 told = None
             else:
                 continue
-            declared = base.detail.get("declared_transform")
-            own = declared if isinstance(declared, Mapping) else None
-            tries = Variation.to_try(base.transform, told, own)
-            wanted += [(base, variation) for variation in tries]
+            wanted += [(base, variation) for variation in _course(one, every.tries.get(base.id, ()), told)[0]]
         return wanted
+
+
+_THINGS = 3  # that are changed together, at most: each further one costs up to a dozen passes over the images
+
+
+def _course(
+    one: Reproduction, tried: Sequence[Evaluation], told: JsonObject | None
+) -> tuple[list[Variation], Evaluation]:
+    """Return what is to be tried of one evaluation, in the light of what was tried by now, and how far that has led.
+
+    Where no single change explains it, the one that comes certainly nearer, and of several the nearest, is kept, and
+    each other thing is changed together with it, but for what led certainly away; and so on. What was kept last is what
+    it has led to: the evaluation itself where nothing comes nearer.
+    """
+    base, declared = one.evaluation, one.evaluation.detail.get("declared_transform")
+    level = Variation.to_try(base.transform, told, declared if isinstance(declared, Mapping) else None)
+    wanted, done, at, away = list[Variation](), list[Evaluation](), base, list[JsonObject]()
+    for _ in range(_THINGS):
+        level = [v for v in level if not any(_has(base, v, {**base.transform, **w.changes}) for w in wanted)]
+        wanted += level
+        made = [(v, e) for v in level for e in tried if _has(base, v, e.transform)]
+        done += [e for _, e in made]
+        steps = with_corrected([_try(at, e, one.published) for _, e in made])
+        nearer = [i for i, step in enumerate(steps) if step.effect.verdict == one.toward]
+        if not nearer or (one.published is not None and _explained(one, done).causes):
+            break
+        away += [
+            v.changes
+            for (v, _), s in zip(made, steps, strict=True)
+            if s.effect.verdict not in (one.toward, "undecided")
+        ]
+        at = made[min(nearer, key=lambda i: one.gap(steps[i]))][1]
+        level = [
+            v
+            for v in Variation.further(base.transform, at.transform, told)
+            if not any(led.items() <= v.changes.items() for led in away)
+        ]
+    return wanted, at
+
+
+def _has(base: Evaluation, variation: Variation, transform: JsonObject) -> bool:
+    """Return whether a transform is that of an evaluation with a variation."""
+    return not Variation.between({**base.transform, **variation.changes}, transform)[0]
 
 
 def _try_json(one: Try) -> dict[str, object]:
@@ -186,6 +238,12 @@ def _try_json(one: Try) -> dict[str, object]:
         "reaches_published": one.reaches,
         **one.effect.to_json("difference"),
     }
+
+
+def _how_many(tries: Sequence[Try]) -> str:
+    """Return how many things were changed in tries: ``with up to 3 things changed``."""
+    most = max(one.cause.count(SEVERAL) + 1 for one in tries)
+    return "with one thing changed" if most == 1 else f"with up to {most} things changed"
 
 
 def _said(one: Try) -> str:
@@ -345,10 +403,10 @@ def _explained(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
         return replace(one, tries=tuple(with_corrected(tries)))
     tries += filter(None, [_label_order(base, base, published)])
     corrected_tries = with_corrected(tries)
-    if not (causes := _causes(base, published, corrected_tries)):
+    if not (causes := _causes(one, corrected_tries)):
         tries += filter(None, (_label_order(base, other, published) for other in tried))
         corrected_tries = with_corrected(tries)
-        causes = _causes(base, published, corrected_tries)
+        causes = _causes(one, corrected_tries)
     return replace(one, tries=tuple(corrected_tries), causes=causes)
 
 
@@ -358,10 +416,12 @@ def _suited(one: Reproduction, tried: Sequence[Evaluation]) -> Reproduction:
     if not tries or _ASSUMED not in one.evaluation.flags:
         return replace(one, tries=tuple(tries))
     better = sorted((t for t in tries if t.effect.verdict == "higher"), key=lambda t: -t.share.value)
-    said = f"How images are brought to it is assumed; of {len(tries)} tries with one thing changed "
+    said = f"How images are brought to it is assumed; of {len(tries)} tries {_how_many(tries)} "
     if better:
         suits = "one suits" if len(better) == 1 else f"{len(better)} suit"
-        best = f"{better[0].cause}, {_said(better[0])}, instead of {percent(one.evaluation.top1.value, 2)}"
+        led_to = Variation.between(one.evaluation.transform, _course(one, tried, None)[1].transform)
+        most = next((t for t in better if (t.cause, t.words) == led_to), better[0])
+        best = f"{most.cause}, {_said(most)}, instead of {percent(one.evaluation.top1.value, 2)}"
         said += (
             f"{suits} it better for certain, the most: {best}. That was chosen by these very images: "
             "declare what its training had"
@@ -386,7 +446,7 @@ def _label_order(base: Evaluation, other: Evaluation, published: _Published) -> 
     causes, changes = Variation.between(base.transform, other.transform)
     words = f"{order.moved:,} of {len(order.order):,} classes mean another one, on images that did not choose them"
     return Try(
-        _SEVERAL.join(filter(None, [causes, "label order"])),
+        SEVERAL.join(filter(None, [causes, "label order"])),
         ", ".join(filter(None, [changes, words])),
         order.after,
         paired(order.right, base.correct[order.held]),
@@ -394,28 +454,24 @@ def _label_order(base: Evaluation, other: Evaluation, published: _Published) -> 
     )
 
 
-def _causes(base: Evaluation, published: _Published, tries: Sequence[Try]) -> tuple[str, ...]:
+def _causes(one: Reproduction, tries: Sequence[Try]) -> tuple[str, ...]:
     """Return what certainly brings the accuracy to the published one, the nearest first; one thing before several."""
-    toward = "higher" if base.top1.value < published.top1 else "lower"
-    certain = [t for t in tries if t.reaches and t.effect.verdict == toward]
-    certain = [t for t in certain if _SEVERAL not in t.cause] or certain
-    certain.sort(key=lambda t: abs(t.share.value - published.top1))
+    certain = [t for t in tries if t.reaches and t.effect.verdict == one.toward]
+    certain = [t for t in certain if SEVERAL not in t.cause] or certain
+    certain.sort(key=one.gap)
     return tuple(dict.fromkeys(t.cause for t in certain))
-
-
-_BETTER_BY = 0.1  # of all images; a network that confuses two classes gains less
-_MOVED_BY = 0.3  # the same, of the images of the classes that another order moves
 
 
 def _order_remark(one: Evaluation) -> str:
     """Return what is to be known of the order of labels, published accuracy or not; nothing where it seems right."""
     order = one.order
-    if order is None or not order.tells or order.gain.verdict != "higher":
-        return ""
-    if order.gain.estimate < _BETTER_BY and order.gain_of_moved < _MOVED_BY:
+    if order is None or not order.tells:
         return ""
     before, after = percent(order.before.value), percent(order.after.value)
     return (
         f"Its answers suit the labels better in another order: {after} instead of {before}, on {order.after.images:,} "
-        "images that did not choose it; look whether class folders and outputs are in the same order"
+        f"images that did not choose it. There {order.moved:,} of {len(order.order):,} classes are called by one "
+        f"another's names, {order.by_other:,} images against {order.against:,}, which is more than two to one for "
+        f"certain (p = {show_p(order.p)}): look whether class folders and outputs are in the same order. A network "
+        "that takes these classes for one another looks the same"
     )

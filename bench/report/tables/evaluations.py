@@ -33,8 +33,9 @@ _NOTES: Mapping[str, str] = {
     "it as by chance, and p says whether it is more. Without chance is the root mean square gap.",
     "left_out": f"Images that could not be decoded, and are in no share; of very many the first {_MOST_LEFT_OUT}, and "
     "up to 1,000 in the table's CSV. Replace them, or take them away.",
-    "tries": "The same evaluation with one thing changed, on the same images. The difference is to the plain one, with "
-    "a paired bootstrap's interval; p is McNemar's exact one, corrected for all tries of an evaluation by Holm.",
+    "tries": "The same evaluation with one or more things changed, on the same images. The difference is to the plain "
+    "one, with a paired bootstrap's interval; p is McNemar's exact one, corrected for all tries of an evaluation by "
+    "Holm.",
     "pairs": "Networks on the images that both have answered. p is McNemar's exact one, corrected for all pairs by "
     "Holm; the interval is a paired bootstrap's over images. It holds for these weights, on images of the same kind.",
     "agreement": "The share of equal first answers under two conditions, right or wrong, with Wilson's interval, and "

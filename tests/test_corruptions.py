@@ -95,7 +95,7 @@ def test_weather_hides_more_with_severity(name: str) -> None:
 
     left = [correlation(severity) for severity in SEVERITIES]
     assert left == sorted(left, reverse=True)
-    assert 0.3 < left[4] < left[0] - 0.1
+    assert 0.3 < left[4] < left[0] - 0.08
 
 
 def test_glass_destroys_more_with_severity() -> None:
@@ -179,16 +179,34 @@ class TestBlur:
         made = c._glass_blur(image, rng(), sd=1e-3, reach=28, times=2)  # 28 px of 224 are 2 of 16
         expected, draws = image.clone(), rng()
         for _ in range(2):
-            down, right = torch.randint(-2, 2, (2, 12 * 12), generator=draws).view(2, 12, 12)
-            places = range(16 - 2, 2, -1)
+            drawn = torch.randint(-28, 28, (2, 11 * 11), generator=draws) / 14
+            down, right = (drawn + torch.rand(drawn.shape, generator=draws)).floor().int().view(2, 11, 11)
+            places = range(13, 2, -1)
             for i, row in enumerate(places):
                 for j, column in enumerate(places):
                     expected[:, row, column] = expected[:, row + down[i, j], column + right[i, j]]
         assert torch.allclose(made, expected)
         assert not torch.equal(expected, image)
 
+    @pytest.mark.parametrize("reach", [1, 2, 4])
+    def test_glass_moves_as_far_on_a_small_image_as_its_size_says(self, reach: int) -> None:
+        """By a seventh of a distance of -reach to reach - 1 px, as the chance to move by whole ones."""
+        columns = torch.arange(32.0).expand(1, 32, 32)
+        made = torch.cat(
+            [c._glass_blur(columns, rng().manual_seed(i), sd=1e-3, reach=reach, times=1) for i in range(40)]
+        )
+        moved = (made - columns).abs()[:, 2:-2, 2:-2]
+        expected = np.abs(np.arange(-reach, reach)).mean() / 7
+        assert float(moved.mean()) == pytest.approx(expected, rel=0.15)
+
 
 class TestWeather:
+    def test_panes_are_as_bright_and_as_varied_as_the_photographs_of_the_published_code(self) -> None:
+        """Five photographs, 60 cuts of 224 px of each: 0.56, 0.65 and 0.69, and 0.15 from one to another."""
+        panes = torch.stack([c._ice((32, 32), rng().manual_seed(i)) for i in range(300)])
+        assert panes.mean((0, 2, 3)).tolist() == pytest.approx([0.564, 0.647, 0.693], abs=0.03)
+        assert float(panes.mean((1, 2, 3)).std()) == pytest.approx(0.149, abs=0.03)
+
     def test_brightness_raises_the_value_and_keeps_hue_and_saturation(self) -> None:
         colour = torch.tensor([100, 50, 25], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 8, 8)
         made = corrupt(colour, "brightness", 2, [0])[0, :, 0, 0].tolist()
@@ -253,6 +271,19 @@ class TestDigital:
         image = picture(32)[0].float() / 255
         made = c._elastic_transform(image, rng(), strength=0, smooth=1, corners=0)
         assert torch.allclose(made, image, atol=1e-4)
+
+    def test_waves_are_as_high_on_a_small_image_as_its_size_says(self) -> None:
+        def height(side: int) -> float:
+            columns = torch.arange(float(side)).expand(1, side, side)
+            made = [
+                c._elastic_transform(columns, rng().manual_seed(i), strength=12.2, smooth=2.44, corners=0)
+                for i in range(5 if side > 100 else 40)
+            ]
+            return float((torch.cat(made) - columns)[:, 4:-4, 4:-4].std())
+
+        kept = 1 / (2 * math.sqrt(math.pi) * 2.44)  # of the deviation of white noise, by a normal kernel
+        assert height(224) == pytest.approx(12.2 * kept / math.sqrt(3), rel=0.05)
+        assert height(32) == pytest.approx(height(224) / 7, rel=0.1)
 
     def test_three_points_move_where_they_are_drawn_to(self) -> None:
         places = c._affine(30, 30, 5.0, rng())

@@ -2,12 +2,15 @@
 
 What is random is drawn anew for each image from a generator that is seeded by the corruption and the image's number
 alone. Lengths are in px of images of 224 px, for which they were published, and scale with the shorter side, so that
-a corruption looks alike at any size. Images are corrupted as they are cropped, before they are normalised.
+what moves or blurs looks alike at any size. Images are corrupted as they are cropped, before they are normalised.
 
 Severities have the parameters of the published code; the code is our own, and differs in this: frost is drawn, since
 the published one lays photographs over the image; a disc out of focus has a soft edge instead of a blurred one; and
-the published files were saved as JPEG of quality 85 once more, which is left out. So accuracies are close to those on
-the published files, and not the same to the digit.
+the published files were saved as JPEG of quality 85 once more, which is left out. So accuracies are near those on the
+published files, and not the same to the digit.
+
+Held against the published formulas on 12 photographs of 224 px, by the root mean square of what is changed: to 6 %, and
+frost 6 to 11 % less from severity 3 on.
 
 Source: Hendrycks & Dietterich, Benchmarking neural network robustness to common corruptions and perturbations, ICLR
 2019, appendix B; severities as in its code, github.com/hendrycks/robustness (Apache-2.0).
@@ -119,19 +122,21 @@ def _glass_blur(image: Tensor, rng: torch.Generator, *, sd: float, reach: int, t
     """Blur, let each pixel take the colour of one nearby, and blur again.
 
     The published code means to swap both pixels; as NumPy swaps views, it copies one onto the other, which is done here
-    as well.
+    as well. A distance that scales to a part of a pixel is the chance to move by a whole one.
     """
     height, width = image.shape[1:]
-    far = max(1, round(reach * _scale(image)))
+    scale = _scale(image)
+    before, after = math.ceil(reach * scale), math.ceil((reach - 1) * scale)
     order = list(range(height * width))
-    rows, columns = np.arange(height - far, far, -1), np.arange(width - far, far, -1)
+    rows, columns = (np.arange(side - 1 - after, before, -1) for side in (height, width))
     here = (rows[:, None] * width + columns).ravel().tolist()
     for _ in range(times):
-        moved = torch.randint(-far, far, (2, len(here)), generator=rng)
+        drawn = scale * torch.randint(-reach, reach, (2, len(here)), generator=rng)
+        moved = (drawn + torch.rand(drawn.shape, generator=rng)).floor().long()
         for to, by in zip(here, (moved[0] * width + moved[1]).tolist(), strict=True):
             order[to] = order[to + by]
-    blurred = _blurred(image, sd * _scale(image))
-    return _blurred(blurred.flatten(1)[:, order].view_as(image), sd * _scale(image))
+    blurred = _blurred(image, sd * scale)
+    return _blurred(blurred.flatten(1)[:, order].view_as(image), sd * scale)
 
 
 def _blurred(image: Tensor, sd: float) -> Tensor:
@@ -204,14 +209,19 @@ def _frost(image: Tensor, rng: torch.Generator, *, kept: float, frost: float) ->
     return kept * image + frost * _ice(image.shape[1:], rng)
 
 
-_ICE = (0.80, 0.90, 1.0)  # of red, green and blue
+_ICE = (0.81, 0.93, 1.0)  # of red, green and blue
 
 
 def _ice(sides: Sequence[int], rng: torch.Generator) -> Tensor:
-    """Return [3, H, W]: a pane with crystals, thicker towards one side: ridges of two heightmaps over a third one."""
-    coarse, fine, cover = (_heights(sides, decay, rng) for decay in (1.6, 1.3, 2.0))
-    ridges = torch.maximum(_ridges(coarse), 0.8 * _ridges(fine))
-    return torch.tensor(_ICE)[:, None, None] * (0.15 + 0.4 * cover + 0.5 * ridges).clamp(0, 1)
+    """Return [3, H, W]: a pane with crystals, bright or dim: ridges of two heightmaps.
+
+    Its mean by colour, how that varies from pane to pane, and how pixels differ that are 1 to 64 px apart are about
+    those of the five photographs that the published code cuts its frost from.
+    """
+    brightness = _uniform((), 0.4, 0.98, rng)
+    coarse, fine = (_ridges(_heights(sides, decay, rng)) for decay in (1.3, 1.05))
+    ridges = coarse + 1.5 * fine
+    return torch.tensor(_ICE)[:, None, None] * (brightness + 0.21 * (ridges - ridges.mean())).clamp(0, 1)
 
 
 def _ridges(heights: Tensor) -> Tensor:
@@ -271,18 +281,30 @@ def _contrast(image: Tensor, rng: torch.Generator, *, kept: float) -> Tensor:  #
 def _elastic_transform(
     image: Tensor, rng: torch.Generator, *, strength: float, smooth: float, corners: float
 ) -> Tensor:
-    """Move three points of the image at random, and all with them; then each pixel by a smoothed random field."""
+    """Move three points of the image at random, and all with them; then each pixel by a smoothed random field.
+
+    Of a smaller image noise is smoothed over fewer pixels, which leaves more of it: the field is divided by that.
+    """
     height, width = image.shape[1:]
     scale = _scale(image)
     image = _sampled(image, _affine(height, width, corners * scale, rng))
+    strength *= scale * _left(smooth) / _left(smooth * scale)
     field = [
-        strength * scale * gaussian_filter(drawn, smooth * scale, mode="reflect", truncate=3.0)
+        strength * gaussian_filter(drawn, smooth * scale, mode="reflect", truncate=3.0)
         for drawn in _uniform((2, height, width), -1, 1, rng).numpy()
     ]
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     return _sampled(
         image, torch.stack([columns + torch.from_numpy(field[0]), rows + torch.from_numpy(field[1])], 2)
     )
+
+
+def _left(sd: float) -> float:
+    """Return which share of its standard deviation noise on a grid keeps when it is smoothed by a normal kernel."""
+    reach = math.ceil(3 * sd)
+    point = np.zeros(2 * reach + 3)
+    point[reach + 1] = 1.0
+    return float((gaussian_filter(point, sd, mode="constant", truncate=3.0) ** 2).sum())
 
 
 def _affine(height: int, width: int, corners: float, rng: torch.Generator) -> Tensor:

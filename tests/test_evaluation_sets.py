@@ -259,6 +259,12 @@ def test_numbers_are_outputs_and_their_order_as_text_is_a_doubt() -> None:
             Vocabulary(1000),
             "1 of 11 WordNet ids, such as n00000001, are not known among 1000",
         ),
+        (
+            [*_IMAGENETTE][:9],
+            Vocabulary(10),
+            "9 classes, the network 10 outputs, whose WordNet ids are not known",
+        ),
+        ([*_IMAGENETTE], Vocabulary(9), "10 classes, the network 9 outputs, whose WordNet ids are not known"),
         (["A", "a"], Vocabulary(2, ("a", "b")), "two folders mean the same class"),
         (
             ["tench", "dragon"],

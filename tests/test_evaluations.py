@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluated import evaluated, read, right_so_often, run_of
+from evaluated import evaluated, evaluation, read, right_so_often, run_of
 from scipy.stats import binomtest
 
 from bench.analysis.diff import Diff
 from bench.analysis.evaluations import Evaluations
 from bench.analysis.frame import to_frame
 from bench.plan.corruption import ALEXNET, NAMES, SEVERITIES
+from bench.plan.task import TASKS
 from bench.stats.intervals import wilson_interval
 
 LABELS = np.repeat(np.arange(10), 40)
@@ -262,6 +263,12 @@ def test_classes_say_for_what_they_are_taken(tmp_path: Path) -> None:
     assert (first.name, first.right.count, first.right.images) == ("class 0", 1, 3)
     assert (first.taken_for, first.taken) == ("class 2", 2)
     assert (last.taken_for, last.taken) == ("a class of none of the images", 1)
+
+
+def test_a_try_says_in_the_progress_what_it_changes() -> None:
+    job = evaluation("a", transform={"mean": [0.5, 1 / 255, 0.0], "colour": "bgr", "crop": (64, 64)})
+    assert TASKS.get("evaluate").subject(job).endswith(" val mean=0.5,0.00392,0 colour=bgr crop=64,64")
+    assert TASKS.get("evaluate").subject(evaluation("a")).endswith("pictures val")
 
 
 def test_another_order_of_labels_is_noticed(tmp_path: Path) -> None:

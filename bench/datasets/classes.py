@@ -154,11 +154,13 @@ def _by_ids(classes: Sequence[str], vocabulary: Vocabulary, folder: Path | None)
             return ClassMap(outputs, count, "wordnet_ids", _part_note(classes, count, source))
     if len(classes) == count:
         return ClassMap(tuple(range(count)), count, "wordnet_ids", doubt=_doubt_of_ids(classes))
+    if count < _imagenet.COUNT:  # those of a network of one's own, of which no list tells the ids
+        message = f"the folder has {len(classes)} classes, the network {count} outputs, whose WordNet ids are not known"
+        raise UnsupportedError(message, _more_tip(len(classes), count))
     first = (unknown or classes)[0]
     some = f"{len(unknown)} of {len(classes)} WordNet ids" if unknown else f"{len(classes)} WordNet ids"
     message = f"{some}, such as {first}, are not known among {count} outputs"
-    tip = _LIST_TIP if count >= _imagenet.COUNT else _more_tip(len(classes), count)
-    raise UnsupportedError(message, tip)
+    raise UnsupportedError(message, _LIST_TIP)
 
 
 def _doubt_of_ids(classes: Sequence[str]) -> str:

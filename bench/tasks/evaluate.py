@@ -160,7 +160,15 @@ def draw_images(jobs: Sequence[Job[EvaluateSettings]], file: Path) -> Path:
 def _subject(job: Job[EvaluateSettings]) -> str:
     settings = job.settings
     corrupted = f" {settings.corruption}" if settings.corruption else ""
-    return f" {job.arch} on {settings.data} {settings.split}{corrupted}"
+    changed = "".join(f" {key}={_short(value)}" for key, value in (settings.transform or {}).items())
+    return f" {job.arch} on {settings.data} {settings.split}{corrupted}{changed}"
+
+
+def _short(value: object) -> str:
+    """Return a field of a transform in few letters: ``0.485,0.456,0.406``."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(_short, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 TASKS.add(

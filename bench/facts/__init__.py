@@ -26,7 +26,10 @@ SOURCES = "sources.json"
 # What the sets of images are, and how many images the share of right answers is of.
 SETS: Mapping[str, tuple[int, str]] = {
     "val": (50_000, "ImageNet-1k, validation"),
-    "real": (46_837, "ImageNet-1k, validation, labels looked through again (ReaL); images that have any"),
+    "real": (
+        46_837,
+        "ImageNet-1k, validation, labels looked through again (ReaL), of the images that have one",
+    ),
     "v2": (10_000, "ImageNet-V2, matched frequency: other images of the same kind"),
     "sketch": (50_889, "ImageNet-Sketch: drawings of the same classes"),
     "val_a": (10_000, "ImageNet-1k, validation, the 200 classes of ImageNet-A; not its hard images"),

@@ -17,9 +17,11 @@ import pytest
 from figure_records import LAYERS, ceiling, layer_records
 from make_records import NETS, make_run
 
+from bench.analysis._layer_processes import Process, levelled_of
 from bench.analysis.frame import to_frame
 from bench.analysis.layer_differences import layer_differences, whole_difference
-from bench.analysis.layers import Layer, LayerTable, _levelled, _Process
+from bench.analysis.layer_trace import trace_events
+from bench.analysis.layers import Layer, LayerTable
 from bench.report.tables import layer_times as forms
 from bench.stats.samples import levels
 from reports import drawn_each
@@ -333,8 +335,8 @@ def simulated(
     for number, level in enumerate(slow):
         times = own * level * np.exp(0.03 * rng.normal() + 0.01 * rng.normal(size=20))
         detail = {"rows": rows, "stamp_s": 1e-7 * level, "forward_s": [[s] for s in times.tolist()]}
-        processes.append(_Process({"replicate": number}, detail, (1.1 * times.sum(),), ()))
-    levelled, _ = _levelled(processes)
+        processes.append(Process({"replicate": number}, detail, (1.1 * times.sum(),), ()))
+    levelled, _ = levelled_of(processes)
     by_layer = zip(*(process.times.values() for process in levelled), strict=True)
     return with_layers(
         base,
@@ -415,7 +417,7 @@ def test_what_is_short_in_either_network_is_held_against_each_other() -> None:
 
 
 def test_a_trace_nests_calls_as_they_were_made() -> None:
-    made = table().events()
+    made = trace_events(table())
     slices = [event for event in made if event["ph"] == "X"]
     spans = {str(e["args"]["module"]): (float(e["ts"]), float(e["ts"]) + float(e["dur"])) for e in slices}  # type: ignore[index, arg-type]
     whole = 1e6 * sum(seconds for *_, seconds in LAYERS)

@@ -14,25 +14,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from bench.analysis.keys import CEILING, VARIANT
+from bench.analysis._layer_processes import (
+    HOW,
+    NOISE,
+    OWN,
+    Process,
+    Row,
+    levelled_of,
+    partial_of,
+    rows_of,
+    shares_of,
+)
+from bench.analysis.keys import CEILING
 from bench.analysis.roofline import best_ceilings, ceilings_of
 from bench.io import JsonObject
-from bench.plan.task import INPUT
 from bench.records.flags import doubts, joined_flags
 from bench.stats.intervals import Interval
-from bench.stats.samples import NONE, levels, median
+from bench.stats.samples import NONE, median
 from bench.units import Scale, ranged
 
 _TASK = "layers"
 
 _Bound = Literal["compute", "memory", "launching", ""]
 _Kind = Literal["layer", "functions", "module", "group", "inner"]
-
-_OWN = 0.02  # of the network's time, from which on what a module takes itself is told, though it runs no operator
-_NOISE = 2.0  # times the time of a call that does nothing, below which a layer is told in a group
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Layer:
         depth: how many calls it is inside of.
         path: the names of the modules around it, from the outermost on, itself the last.
         output: shape of what comes out.
-        parameters: of its own, counted where they are used first.
+        parameters: that its operators read before others do.
         macs: multiply-accumulates, backward ones included in a training.
         bytes: that its operators read and write, likewise.
         time: its own, with the interval over processes, or of the samples of one.
@@ -131,6 +137,7 @@ class LayerTable:
         again_macs: those of them that a backward pass computes again, as of checkpoints.
         levelled: number, from 1 on, of each process that was slower than the others as a whole, or quicker, and by how
             many times: all its times are divided by that, the whole's as well.
+        unused_parameters: those that no operator was seen to read; None where an older record does not say.
         partial: the outermost calls that some passes alone make, and the share of them that does: their times are what
             they take in one that does, times that share, and so are their multiply-accumulates and bytes.
     """
@@ -150,6 +157,7 @@ class LayerTable:
     macs: int
     again_macs: int = 0
     levelled: tuple[tuple[int, float], ...] = ()
+    unused_parameters: int | None = None
     partial: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -176,38 +184,6 @@ class LayerTable:
         """
         return (self.macs - self.again_macs) / self.network.estimate / self.ceilings.rate
 
-    def events(self) -> list[dict[str, object]]:
-        """Return a pass as events of Chrome's trace format, for Perfetto: each call a slice inside its caller's.
-
-        Times are in µs from the beginning; the backward pass, in which calls do not nest, has a track of its own.
-        """
-        made: list[dict[str, object]] = []
-        open_calls: list[tuple[int, float]] = []  # place and beginning
-        now = 0.0
-
-        def close(down_to: int) -> None:
-            while len(open_calls) > down_to:
-                place, began = open_calls.pop()
-                made.append(_slice(self, place, began, now - began, track=1))
-
-        for place, backward, seconds in self.segments:
-            path = () if backward else _path_of(self, place)
-            shared = 0
-            while shared < min(len(path), len(open_calls)) and open_calls[shared][0] == path[shared]:
-                shared += 1
-            close(shared)
-            open_calls += [(p, now) for p in path[shared:]]
-            if backward:
-                made.append(_slice(self, place, now, seconds, track=2))
-            now += seconds
-        close(0)
-        names = {1: "forward", 2: "backward"} if self.training else {1: "forward"}
-        heads = [
-            {"name": "thread_name", "ph": "M", "pid": 1, "tid": track, "args": {"name": name}}
-            for track, name in names.items()
-        ]
-        return [*heads, *sorted(made, key=lambda event: (float(str(event["ts"])), -float(str(event["dur"]))))]
-
     @classmethod
     def in_frame(cls, frame: pd.DataFrame, depth: int | None = None) -> list[LayerTable]:
         """Return a table for each network and way of running it whose layers were timed.
@@ -218,7 +194,7 @@ class LayerTable:
         """
         rows = frame[(frame["task"] == _TASK) & (frame["status"] == "ok") & frame["measurement"].notna()]
         machine = frame[frame["task"] == "ceiling"]
-        series: dict[tuple[object, ...], list[_Process]] = {}
+        series: dict[tuple[object, ...], list[Process]] = {}
         for _, job in rows.groupby(["run", "job_id"], sort=False):
             rows_of_job = ({str(k): v for k, v in row.items()} for row in job.to_dict("records"))
             measured = {str(row["measurement"]): row for row in rows_of_job}
@@ -226,98 +202,9 @@ class LayerTable:
                 "network_time" in measured
                 and {"rows", "forward_s"} <= measured["layers_time"]["detail"].keys()
             ):
-                process = _Process.of(measured)
+                process = Process.of(measured)
                 series.setdefault(process.series, []).append(process)
         return [_table(processes, machine, depth) for processes in series.values()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Process:
-    """What one process measured: a row of the frame, the samples of the whole, and the detail of the layers."""
-
-    row: JsonObject
-    detail: JsonObject
-    whole: tuple[float, ...]
-    flags: tuple[str, ...]
-
-    @classmethod
-    def of(cls, measured: Mapping[str, JsonObject]) -> _Process:
-        """Return the process of the rows of its measurements."""
-        network = measured["network_time"]
-        layers = measured["layers_time"]
-        return cls(network, layers["detail"], network["samples"], (*network["flags"], *layers["flags"]))
-
-    @property
-    def series(self) -> tuple[object, ...]:
-        """What it has in common with the other processes of the same time."""
-        own = [self.row[key] for key in ("run", "arch", *INPUT, *_HOW)]
-        return (
-            *(None if isinstance(v, float) and math.isnan(v) else v for v in own),
-            self.detail["training"],
-        )
-
-    @property
-    def number(self) -> float:
-        """Which of them it is."""
-        number = self.row["replicate"]
-        return 0.0 if math.isnan(number) else float(number)
-
-    def over(self, level: float) -> _Process:
-        """Return the process with all that it times divided by a number; its one pass in order stays as it was."""
-        detail = dict(self.detail)
-        for name in _SECONDS.intersection(detail):
-            detail[name] = (np.array(detail[name], dtype=float) / level).tolist()
-        return replace(self, detail=detail, whole=tuple(s / level for s in self.whole))
-
-    @property
-    def times(self) -> dict[tuple[str, str, int], float]:
-        """The time of each row, in s."""
-        parts = [np.array(self.detail[name]) for name in _PARTS if name in self.detail]
-        return dict(zip(self.keys, np.median(sum(parts), axis=1).tolist(), strict=True))
-
-    @property
-    def shares(self) -> dict[tuple[str, str, int], float]:
-        """The share of the passes in which each row was called; that of a call which nearly all make is 1."""
-        called = (np.count_nonzero(samples) / len(samples) for samples in self.detail["forward_s"])
-        return {key: 1.0 if share > _ALWAYS else share for key, share in zip(self.keys, called, strict=True)}
-
-    def evened(self) -> _Process:
-        """Return the process with calls that some passes alone make evened out over all of them.
-
-        The median of such a call would be nothing, or all that it takes: in each pass it has what it takes in one that
-        makes it, times their share.
-        """
-        some = {place: share for place, share in enumerate(self.shares.values()) if 0 < share < 1}
-        detail = dict(self.detail)
-        for name in _PARTS if some else ():
-            if name in detail:
-                detail[name] = [
-                    _evened(own, some[place]) if place in some else own
-                    for place, own in enumerate(detail[name])
-                ]
-        return replace(self, detail=detail)
-
-    @property
-    def keys(self) -> list[tuple[str, str, int]]:
-        """What tells its rows: name, class, and which of such calls it is."""
-        met: Counter[tuple[str, str]] = Counter()
-        keys = []
-        for name, kind, *_ in self.detail["rows"]:
-            keys.append((name, kind, met[name, kind]))
-            met[name, kind] += 1
-        return keys
-
-
-_HOW = ("batch_size", *VARIANT)
-_PARTS = ("forward_s", "backward_s")
-_ALWAYS = 0.9  # of the passes, from which on the median over all of them is that of the call
-_SECONDS = frozenset(
-    {
-        *("stamp_s", "between_s", "operator_s", *_PARTS),
-        *("forward_host_s", "backward_host_s"),
-    }
-)
-"""What the detail of the layers has in seconds."""
 
 
 def _ceilings(first: JsonObject, machine: pd.DataFrame) -> _Ceilings:
@@ -329,13 +216,13 @@ def _ceilings(first: JsonObject, machine: pd.DataFrame) -> _Ceilings:
     return _Ceilings(*found, () if all(map(math.isnan, found)) else doubts(flags))
 
 
-def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) -> LayerTable:
+def _table(processes: list[Process], machine: pd.DataFrame, depth: int | None) -> LayerTable:
     processes = sorted(processes, key=lambda process: process.number)
-    shares = _shares(processes)
-    processes, levelled = _levelled([process.evened() for process in processes])
+    shares = shares_of(processes)
+    processes, levelled = levelled_of([process.evened() for process in processes])
     first, own = processes[0], processes[0].row
-    noise_s = _NOISE * max(p.detail["stamp_s"] for p in processes)
-    rows = _rows(processes, shares, noise_s)
+    noise_s = NOISE * max(p.detail["stamp_s"] for p in processes)
+    rows = rows_of(processes, shares, noise_s)
     paths, found = _paths(rows), _ceilings(own, machine)
     timed = _Timed(rows, paths, processes, found, own["device"] == "cpu")
     layers = [timed.layer(members) for members in _members(rows, paths, depth)]
@@ -343,7 +230,7 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
         run=own["run"],
         arch=own["arch"],
         input_size=int(own["input_size"]),
-        how={key: own[key] for key in _HOW},
+        how={key: own[key] for key in HOW},
         training=bool(first.detail["training"]),
         network=_interval([p.whole for p in processes]),
         times=tuple(median(p.whole) for p in processes),
@@ -355,30 +242,10 @@ def _table(processes: list[_Process], machine: pd.DataFrame, depth: int | None) 
         macs=sum(row.macs + row.backward_macs for row in rows),
         again_macs=sum(row.again_macs for row in rows),
         levelled=levelled,
-        partial=tuple(_partial(rows, shares)),
+        unused_parameters=first.detail.get("unused_parameters"),
+        partial=tuple(partial_of(rows, shares)),
     )
     return replace(table, flags=(*table.flags, _ABOVE)) if _is_above(table) else table
-
-
-def _levelled(processes: Sequence[_Process]) -> tuple[list[_Process], tuple[tuple[int, float], ...]]:
-    """Return the processes, those that were slow or quick as a whole levelled, and which these are, by how many times.
-
-    One that is slow by a third widens the interval of every layer so much that none of two networks differs for
-    certain. What takes less than two empty calls says nothing of it.
-    """
-    times = [process.times for process in processes]
-    noise_s = _NOISE * median([process.detail["stamp_s"] for process in processes])
-    layers = (
-        key
-        for key, row in zip(processes[0].keys, processes[0].detail["rows"], strict=True)
-        if _Row(*row).is_layer
-    )
-    of_layers = ([own.get(key, 0.0) for own in times] for key in layers)
-    known = [each for each in of_layers if min(each) > 0 and median(each) >= noise_s]
-    by = levels(np.array(known).reshape(-1, len(processes))).tolist()
-    of_each = list(zip(processes, by, strict=True))
-    told = tuple((int(process.number) + 1, level) for process, level in of_each if level != 1)
-    return [process.over(level) if level != 1 else process for process, level in of_each], told
 
 
 _ABOVE = "above_roofline"
@@ -391,75 +258,7 @@ def _is_above(table: LayerTable) -> bool:
     return table.utilisation > 1 or any(share > _WINOGRAD for share in computing)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of a record: a call, without the calls inside it."""
-
-    name: str
-    type: str
-    depth: int
-    parent: int | None
-    leaf: bool
-    parameters: int
-    input: Sequence[int]
-    output: Sequence[int]
-    macs: int
-    bytes: int
-    operators: int
-    backward_macs: int
-    backward_bytes: int
-    backward_operators: int
-    again_macs: int = 0
-    slow: bool = False  # takes long itself, whatever it does there: it waits, reads a file, counts in Python
-
-    def in_part(self, share: float) -> _Row:
-        """Return it with what it does in a share of the passes, on average."""
-        if not 0 < share < 1:
-            return self
-        return replace(self, **{name: round(getattr(self, name) * share) for name in _WORK})
-
-    @property
-    def is_layer(self) -> bool:
-        """Whether its own time is a layer's, rather than what lies between."""
-        return self.leaf or self.slow or bool(self.operators or self.backward_operators)
-
-
-_WORK = ("macs", "bytes", "operators", "backward_macs", "backward_bytes", "backward_operators", "again_macs")
-
-
-def _evened(samples: Sequence[float], share: float) -> list[float]:
-    """Return samples of a call, 0 where it was not made, as a share of those that are not, as often as needed."""
-    made = np.array([s for s in samples if s > 0] or [0.0])
-    return (np.resize(made, len(samples)) * share).tolist()  # type: ignore[no-any-return]
-
-
-def _shares(processes: Sequence[_Process]) -> list[float]:
-    """Return the share of the passes that make each call of the first process, over all processes."""
-    of_each = [process.shares for process in processes]
-    return [math.fsum(own.get(key, 0.0) for own in of_each) / len(of_each) for key in processes[0].keys]
-
-
-def _partial(rows: Sequence[_Row], shares: Sequence[float]) -> Iterator[tuple[str, float]]:
-    """Yield the name of each call that some passes alone make, and their share, but for those inside another such."""
-    for row, share in zip(rows, shares, strict=True):
-        around = 1.0 if row.parent is None else shares[row.parent]
-        if 0 < share < 1 and share < around:
-            yield row.name or row.type, share
-
-
-def _rows(processes: Sequence[_Process], shares: Sequence[float], noise_s: float) -> list[_Row]:
-    """Return the rows of the first process; those that run no operator and take long all the same are told."""
-    first = processes[0]
-    parts = [first.detail[name] for name in _PARTS if name in first.detail]
-    least = max(_OWN * median(first.whole), noise_s)
-    own = [math.fsum(median(each[place]) for each in parts) for place in range(len(first.detail["rows"]))]
-    return [
-        replace(_Row(*row), slow=s >= least).in_part(share)
-        for row, s, share in zip(first.detail["rows"], own, shares, strict=True)
-    ]
-
-
-def _paths(rows: Sequence[_Row]) -> list[tuple[int, ...]]:
+def _paths(rows: Sequence[Row]) -> list[tuple[int, ...]]:
     """Return for each row the rows around it, from the outermost on, itself the last."""
     paths: list[tuple[int, ...]] = []
     for place, row in enumerate(rows):
@@ -469,7 +268,7 @@ def _paths(rows: Sequence[_Row]) -> list[tuple[int, ...]]:
 
 
 def _members(
-    rows: Sequence[_Row], paths: Sequence[tuple[int, ...]], depth: int | None
+    rows: Sequence[Row], paths: Sequence[tuple[int, ...]], depth: int | None
 ) -> Iterator[tuple[int, ...]]:
     """Yield the rows that are told as one, the call that they are told as first: all of a module that is not opened."""
     groups: dict[int, list[int]] = {}
@@ -488,9 +287,9 @@ def _members(
 class _Timed:
     """The rows of a network, and what its processes measured of them."""
 
-    rows: Sequence[_Row]
+    rows: Sequence[Row]
     paths: Sequence[tuple[int, ...]]
-    processes: Sequence[_Process]
+    processes: Sequence[Process]
     ceilings: _Ceilings
     on_host: bool  # whether calls return when they are done
 
@@ -519,13 +318,13 @@ class _Timed:
         )
 
     def inner(self) -> Iterator[Layer]:
-        """Yield what modules without an operator take beyond calling others, from `_OWN` of the network's time on."""
+        """Yield what modules without an operator take beyond calling others, from `OWN` of the network's time on."""
         own = [place for place, row in enumerate(self.rows) if not row.is_layer]
         calls = Counter(row.parent for row in self.rows)
         stretches = sum(calls[place] + 1 for place in own)
         samples = zip(self._samples("forward_s", own), self.processes, strict=True)
         times = tuple(median(s) - stretches * p.detail.get("between_s", math.inf) for s, p in samples)
-        if own and median(times) >= _OWN * median([median(p.whole) for p in self.processes]):
+        if own and median(times) >= OWN * median([median(p.whole) for p in self.processes]):
             blank = Layer(
                 "", _INNER[self.on_host], "inner", 1, (), (), 0, 0, 0, _over(times), math.nan, times
             )
@@ -550,7 +349,7 @@ class _Timed:
             places.append([at[keys[m]] for m in members if keys[m] in at])
         return places
 
-    def _limits(self, inside: Sequence[_Row], members: Sequence[int]) -> dict[_Bound, float]:
+    def _limits(self, inside: Sequence[Row], members: Sequence[int]) -> dict[_Bound, float]:
         """Return the seconds that rows take at least by what bounds them."""
         operators = sum(row.operators + row.backward_operators for row in inside)
         launch_s = operators * median([process.detail["operator_s"] for process in self.processes])
@@ -570,7 +369,7 @@ def _least_s(amount: int, rate: float) -> float:
     return amount / rate if amount else 0.0
 
 
-def _host_s(process: _Process, places: Sequence[int]) -> Iterator[float]:
+def _host_s(process: Process, places: Sequence[int]) -> Iterator[float]:
     """Yield the seconds that the host took for rows, in each direction."""
     for name in ("forward_host_s", "backward_host_s"):
         if name in process.detail:
@@ -620,26 +419,3 @@ def _grouped(layers: Sequence[Layer], noise_s: float) -> Iterator[Layer]:
             times=times,
             limits={},
         )
-
-
-def _path_of(table: LayerTable, place: int) -> tuple[int, ...]:
-    path = [place]
-    while (above := table.calls[path[-1]][2]) is not None:
-        path.append(above)
-    return tuple(reversed(path))
-
-
-def _slice(table: LayerTable, place: int, began: float, seconds: float, *, track: int) -> dict[str, object]:
-    name, kind, _ = table.calls[place]
-    shown = name.rpartition(".")[2] or kind
-    args = {"module": name or table.arch, "class": kind}
-    times = {"ts": 1e6 * began, "dur": 1e6 * seconds}
-    return {
-        "name": f"{shown} ({kind})",
-        "cat": "layer",
-        "ph": "X",
-        "pid": 1,
-        "tid": track,
-        **times,
-        "args": args,
-    }

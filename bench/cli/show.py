@@ -155,6 +155,7 @@ def _show_layers(arch: str, depth: int | None, shape: dict[str, int | None], for
 def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None) -> None:
     """Print the layers of a run with their times, and write a trace where one is asked for."""
     from bench.analysis.frame import to_frame
+    from bench.analysis.layer_trace import trace_events
     from bench.analysis.layers import LayerTable
     from bench.report.tables.layer_times import layer_times_document
 
@@ -165,6 +166,6 @@ def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None)
         return
     table = tables[-1]
     if trace is not None:
-        content = {"traceEvents": table.events(), "displayTimeUnit": "ms"}
+        content = {"traceEvents": trace_events(table), "displayTimeUnit": "ms"}
         write_file(trace, json.dumps(content).encode())
     print_document(layer_times_document(table), form)

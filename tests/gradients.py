@@ -22,8 +22,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.module import register_module_forward_hook
 
 from bench.archs import Arch
+from bench.archs.returned import tensors_of
 from bench.costs import _trace, prepare
-from bench.costs._arguments import tensors_of
 from bench.costs.receptive_field import _layout as layouts
 from bench.costs.receptive_field._axis import _NOTHING, NonlocalAxis, NoRuleError, _Span
 from bench.costs.receptive_field._layout import FLAGS, ROWS, Layout

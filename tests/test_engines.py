@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Engine, Runnable, _calibration, _engines, refusal
+from bench.backends import BACKENDS, LOOKING, Backend, Engine, Runnable, _calibration, _engines, refusal
 from bench.backends._calibration import Calibration, calibration
-from bench.backends._engines import clipped_share, kinds_of, multiplies, refusal_on_cpu
+from bench.backends._engines import AnswerFirst, clipped_share, kinds_of, multiplies, refusal_on_cpu
 from bench.datasets.evaluation import EvaluationSet
 from bench.errors import UnsupportedError, install_tip
 from bench.execution._worker import _measure
@@ -24,8 +24,9 @@ from bench.plan.task import Hooks
 from bench.records.flags import doubts
 from bench.tasks import _engines as inspection
 from bench.tasks._agreement import agreement, answers
-from bench.tasks._calls import doubts_of_results
+from bench.tasks._calls import doubts_of_results, ready
 from bench.tasks._engines import inspected, threads
+from bench.timing.clock import HostClock
 
 QUICK = {"warmup_s": 0.01, "min_s": 0.0, "limit_s": 0.05, "min_samples": 6}
 NET = """
@@ -222,6 +223,60 @@ def test_complex_answers_are_compared_in_both_parts() -> None:
     assert (alike.samples, alike.flags) == ((0.0,), ())
     other = agreement(lambda: values, values.conj, "fp32", images)
     assert (other.samples, other.flags) == ((2.0,), ("differs",))  # 4 of 2
+
+
+NAMED = {"features": torch.eye(3)[:2], "logits": torch.tensor([[2.0, 1.0], [0.0, 1.0]])}
+
+
+@pytest.mark.parametrize("features", [0.0, 9.0])
+@pytest.mark.parametrize("logits", [0.0, 3.0])
+def test_the_answer_is_what_is_called_logits(features: float, logits: float) -> None:
+    images = torch.zeros(2, 3)
+    other = {
+        "features": NAMED["features"] + features,
+        "logits": NAMED["logits"] + torch.tensor([0.0, logits]),
+    }
+    assert agreement(lambda: NAMED, lambda: other, "fp32", images).samples == (logits / 2,)
+    mean, changed = answers(lambda: NAMED, lambda: other, images, [images.clone()])
+    assert (mean.samples, changed.samples) == ((logits / 4,), (0.5 if logits else 0.0,))
+
+
+def test_of_what_has_no_such_name_no_answer_is_told() -> None:
+    images, several = torch.zeros(2, 3), tuple(NAMED.values())
+    assert [m.name for m in answers(lambda: several, lambda: several, images, [images.clone()])] == [
+        "mean_difference"
+    ]
+
+
+def test_engines_are_given_the_answer_first_and_all_the_rest() -> None:
+    class Named(nn.Module):
+        def forward(self, _: Tensor) -> object:
+            return NAMED
+
+    first, second = AnswerFirst(Named())(torch.zeros(2, 3))  # type: ignore[misc]
+    assert first is NAMED["logits"]
+    assert second is NAMED["features"]
+    assert AnswerFirst(nn.Identity())(second) is second
+
+
+def test_what_only_looks_at_an_engine_is_no_part_of_its_preparation(tmp_path: Path) -> None:
+    class Clock(HostClock):
+        def __init__(self) -> None:
+            super().__init__()
+            self.moments = iter((100.0, 107.0))
+
+        def now(self) -> float:
+            return next(self.moments)
+
+    def prepare(model: nn.Module, images: Tensor, _: Job) -> Runnable:
+        return Runnable(lambda: model(images), {LOOKING: 2.0})
+
+    file = tmp_path / "net.py"
+    file.write_text(NET)
+    job = job_of(f"{file}:Net", backend="fake")
+    with torch.inference_mode():
+        _, (took, *_) = ready(Backend("a test's", prepare), job, Hooks(), Clock())
+    assert (took.name, took.samples) == ("prepare_time", (5.0,))
 
 
 def test_answers_of_maps_have_no_foremost_class() -> None:
@@ -466,6 +521,54 @@ def test_onnx_of_int8_multiplies_integers() -> None:
     assert {"onnxruntime", "quantise_s", "session_s", "calibration"} <= set(runnable.detail)
     assert engine.clipped is not None
     assert max(engine.clipped().values()) < 0.05
+
+
+class Several(nn.Module):
+    """Returns its features before its logits, and has as many of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.head = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)), nn.Linear(10, 10)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        features = self.features(x)
+        return {"features": features, "logits": self.head(features)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("onnx", marks=needs("onnx", "onnxscript", "onnxruntime")),
+        pytest.param("openvino", marks=needs("openvino")),
+        pytest.param("executorch", marks=needs("executorch")),
+    ],
+)
+def test_an_engine_answers_with_the_logits_where_they_are_not_the_first(name: str) -> None:
+    torch.manual_seed(0)
+    model, images = Several().eval(), torch.randn(2, 3, 8, 8)
+    with torch.inference_mode():
+        backend = BACKENDS.get(name)
+        backend.load()
+        answer = torch.as_tensor(backend.prepare(model, images, job_of(backend=name)).call())
+        assert torch.allclose(answer, model(images)["logits"], atol=1e-5)
+
+
+@needs("onnx", "onnxscript", "onnxruntime")
+def test_a_session_that_loads_writes_no_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.backends import onnx
+
+    job, images = job_of(backend="onnx"), torch.zeros(2, 3, 8, 8)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
+    prepare_in = BACKENDS.get("onnx").prepare_in
+    assert prepare_in is not None
+    with torch.inference_mode():
+        made = prepare_in(model, images, job, tmp_path)
+        monkeypatch.setattr(onnx, "_operators", None)
+        loaded = prepare_in(model, images, job, tmp_path)
+    assert made.engine is not None
+    assert loaded.engine is not None
+    assert made.engine.operators == loaded.engine.operators == {"fp32": 1}
+    assert LOOKING in loaded.detail
 
 
 @needs("onnx", "onnxscript", "onnxruntime")

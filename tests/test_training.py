@@ -224,7 +224,11 @@ def test_bfloat16_trains_and_leaves_the_parameters_in_fp32() -> None:
     [
         (torch.zeros(4, 7), r"\[4, 7\]"),
         (torch.zeros(4, 8, 1), r"\[4, 8, 1\]"),
-        ([torch.zeros(4, 8)], "list"),
+        ([torch.zeros(4, 8)], r"list of \[4, 8\]"),
+        (
+            {"features": torch.zeros(4, 9), "scores": torch.zeros(4, 8)},
+            r"dict of features \[4, 9\], scores \[4, 8\]",
+        ),
         (None, "NoneType"),
     ],
 )

@@ -193,5 +193,5 @@ def test_logits_are_found_by_their_name() -> None:
     assert str(caught.value.tip).startswith("--set num_classes=7")
     with pytest.raises(InvalidModelError, match="returned dict"):
         outputs({"a": logits}, 7)
-    with pytest.raises(InvalidModelError, match="returned tuple, not a logit of each class"):
+    with pytest.raises(InvalidModelError, match=r"returned tuple of \[2, 7\], not a logit of each class"):
         outputs((logits, None), 1)  # where the count of classes is not known

@@ -21,6 +21,9 @@ from bench.registry import Registry
 
 Call = Callable[[], object]
 
+LOOKING = "looking_s"
+"""In the detail of what is prepared: the seconds that it took to look at it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
@@ -52,7 +55,8 @@ class Runnable:
     Attributes:
         call: runs one forward pass over the images that lie in the tensor which it was prepared with, and returns the
             logits [B, classes], as a tensor or an array; what it returned may be overwritten by the next call.
-        detail: what the preparation came to, such as its parts in seconds; plain JSON values.
+        detail: what the preparation came to, such as its parts in seconds; plain JSON values. What it took to look at
+            the engine, which serves nobody but the record, is `LOOKING` there, and no part of the preparation.
         held: returns the tensors that are there before a call, the images last, where torch's dispatcher is shown all
             others.
         engine: what an engine says of what it runs; None for torch itself.

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from bench.archs.returned import answer_of, tensors_of
 from bench.backends._shared import on_cpu
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -83,6 +84,24 @@ def exporting() -> Iterator[None]:
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")
         yield
+
+
+class AnswerFirst(nn.Module):
+    """A network that returns its answer before all else: engines know what it returns by its places, not by name.
+
+    The rest is returned too, so that no engine leaves out what eager computes.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> object:
+        """Return the answer to images [B, C, H, W], and behind it the other tensors, if there are any."""
+        result = self.model(images)
+        answer = answer_of(result)
+        others = [tensor for tensor in tensors_of(result) if tensor is not answer]
+        return (answer, *others) if others else answer
 
 
 def exported(model: nn.Module, images: Tensor, *, strict: bool = False) -> ExportedProgram:

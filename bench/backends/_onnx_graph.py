@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.backends._engines import exporting, kinds_of
+from bench.backends._engines import AnswerFirst, exporting, kinds_of
 
 _INT8 = ("qlinear", "integer", "qgemm", "qattention", "dynamicquantize")
 _TYPES = {1: "fp32", 10: "fp16", 16: "bf16"}  # of TensorProto; what is not said is single precision
@@ -35,13 +35,19 @@ def _kind(node: object, types: dict[str, int]) -> str:
 
 
 def export(model: nn.Module, images: Tensor, file: Path) -> str:
-    """Write the network to `file`; return the exporter that could: torch.export, or tracing where that fails."""
+    """Write the network to `file`, its answer as the first output.
+
+    Returns:
+        The exporter that could: torch.export, or tracing where that fails.
+    """
     arguments: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"], "verbose": False}
     failure: Exception | None = None
     for name, dynamo in (("torch.export", True), ("tracing", False)):
         with exporting():
             try:
-                torch.onnx.export(model, (images.clone(),), str(file), dynamo=dynamo, **arguments)
+                torch.onnx.export(
+                    AnswerFirst(model), (images.clone(),), str(file), dynamo=dynamo, **arguments
+                )
             except Exception as error:
                 failure = failure or error
             else:

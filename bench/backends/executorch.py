@@ -20,7 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
-from bench.backends._engines import exported, exporting, made_once, multiplies, refusal_on_cpu, versions
+from bench.backends._engines import (
+    AnswerFirst,
+    exported,
+    exporting,
+    made_once,
+    multiplies,
+    refusal_on_cpu,
+    versions,
+)
 from bench.backends._shared import PinnedCall, alone
 from bench.errors import install_tip
 from bench.plan.job import Job
@@ -88,7 +96,9 @@ def _lowered(model: nn.Module, images: Tensor) -> tuple[Any, bytes]:
     partitioner = importlib.import_module(_PARTITIONER).XnnpackPartitioner()
     logging.getLogger("executorch").setLevel(logging.ERROR)
     with exporting(), contextlib.redirect_stdout(io.StringIO()):
-        lowered = exir.to_edge_transform_and_lower(exported(model, images), partitioner=[partitioner])
+        lowered = exir.to_edge_transform_and_lower(
+            exported(AnswerFirst(model), images), partitioner=[partitioner]
+        )
         return lowered.exported_program(), bytes(lowered.to_executorch().buffer)
 
 

@@ -24,7 +24,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Call, Engine, Runnable, refusal
+from bench.archs.returned import answer_of
+from bench.backends import BACKENDS, LOOKING, Backend, Call, Engine, Runnable, refusal
 from bench.backends import _onnx_int8 as int8
 from bench.backends._engines import folder_size, made_once, missing, versions
 from bench.backends._onnx_graph import export, operators_of
@@ -67,35 +68,34 @@ def _prepare_in(
     try:
         detail = made_once(folder, lambda: _made(model, images, job, file, dynamic=dynamic))
         start = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-") as own:
-            optimised = Path(own) / "model.onnx"
-            session = _session(file, job, optimised)
-            detail["session_s"] = time.perf_counter() - start
-            operators = operators_of(optimised) if optimised.is_file() else {}
+        session = _session(file, job)
+        detail["session_s"] = time.perf_counter() - start
         if not session.get_inputs():
             raise UnsupportedError(
                 "what was exported takes no images: the network uses them outside of torch"
             )
     except Exception as error:  # the network ran in eager; whatever is wrong now is the export
         raise refusal("ONNX Runtime", error, "use backend=eager") from error
+    start = time.perf_counter()
     graph = file.read_bytes() if job.settings.precision == "int8" and not dynamic else None
     flags = cast("list[str]", detail.pop("flags"))
     engine = Engine(
         size=folder_size(file.parent),
-        operators=operators,
+        operators=cast("dict[str, int]", detail.pop("operators")),
         threads=session.get_session_options().intra_op_num_threads or None,
         layout="contiguous",
         clipped=None if graph is None else lambda: int8.clipped(graph, images),
         sums_overflow=graph is not None and int8.overflows(graph),
     )
-    call = _host_call(session, images) if on_cpu(job) else _device_call(session, images, model(images))
+    detail[LOOKING] = cast("float", detail.get(LOOKING, 0.0)) + time.perf_counter() - start
+    call = _host_call(session, images) if on_cpu(job) else _device_call(session, images, model)
     return Runnable(call, detail, engine=engine, flags=tuple(flags))
 
 
 def _made(
     model: nn.Module, images: Tensor, job: Job[Timed], file: Path, *, dynamic: bool
 ) -> dict[str, object]:
-    """Write the network's file, in its precision; return what is to be told of it."""
+    """Write the network's file, in its precision; return what is to be told of it, and of a session's graph."""
     quantises = job.settings.precision == "int8"
     exported = file.parent.with_name("exported") / file.name if quantises else file
     detail: dict[str, object] = {**versions("onnx", "onnxruntime"), "flags": ()}
@@ -111,17 +111,27 @@ def _made(
         detail |= int8.quantised(exported, file, images, job, dynamic=dynamic)
         detail["quantise_s"] = time.perf_counter() - start
         shutil.rmtree(exported.parent)
-    return detail
+    start = time.perf_counter()
+    detail["operators"] = _operators(file, job) if on_cpu(job) else {}
+    return {**detail, LOOKING: time.perf_counter() - start}
 
 
-def _session(file: Path, job: Job[Timed], optimised: Path) -> Any:
-    """Return a session, which leaves the graph that it has made of the file at `optimised`, on a CPU."""
+def _operators(file: Path, job: Job[Timed]) -> dict[str, int]:
+    """Return how many operators multiply in which type of number, by the graph that a session has made of a file."""
+    with tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-") as own:
+        optimised = Path(own) / "model.onnx"
+        _session(file, job, optimised)
+        return operators_of(optimised) if optimised.is_file() else {}
+
+
+def _session(file: Path, job: Job[Timed], optimised: Path | None = None) -> Any:
+    """Return a session, which leaves the graph that it has made of the file at `optimised`, where that is given."""
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = job.settings.threads or 0  # 0 leaves it to the library
     options.inter_op_num_threads = 1
     options.log_severity_level = _QUIET + 1 if on_cpu(job) else _QUIET
-    if on_cpu(job):
+    if optimised is not None:
         options.optimized_model_filepath = str(optimised)
         # Weights beside the graph, which no file of a graph could hold from 2 GB on.
         options.add_session_config_entry(
@@ -143,9 +153,11 @@ def _host_call(session: Any, images: Tensor) -> Call:
     return lambda: session.run(None, feed)[0]
 
 
-def _device_call(session: Any, images: Tensor, logits: Tensor) -> Call:
+def _device_call(session: Any, images: Tensor, model: nn.Module) -> Call:
     """Return a call from the images on the device to logits on the device; it waits for its end."""
-    images, logits = images.contiguous(), torch.empty_like(logits).contiguous()
+    answer = answer_of(model(images))
+    assert answer is not None  # it ran in eager
+    images, logits = images.contiguous(), torch.empty_like(answer).contiguous()
     binding = session.io_binding()
     kind = {torch.float32: "float32", torch.float16: "float16"}
     for tensor, name, bind in (

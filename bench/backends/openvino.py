@@ -24,9 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
+from bench.backends import BACKENDS, LOOKING, Backend, Engine, Runnable, refusal
 from bench.backends._calibration import Calibration, calibration
 from bench.backends._engines import (
+    AnswerFirst,
     clipped_share,
     exported,
     exporting,
@@ -74,11 +75,13 @@ def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path)
         if words := _summary(error):
             raise UnsupportedError(f"OpenVINO converts no such network: {words}", _TIP) from error
         raise refusal("OpenVINO", error, _TIP) from error
-    flags = cast("list[str]", detail.pop("flags"))
+    flags, start = cast("list[str]", detail.pop("flags")), time.perf_counter()
+    operators = kinds_of(_operators(compiled))
+    detail[LOOKING] = time.perf_counter() - start
     reports = {name: str(compiled.get_property(name)) for name in ("INFERENCE_NUM_THREADS", "NUM_STREAMS")}
     engine = Engine(
         size=folder_size(file.parent),
-        operators=kinds_of(_operators(compiled)),
+        operators=operators,
         threads=int(reports["INFERENCE_NUM_THREADS"]),
         layout="contiguous",
         clipped=(lambda: _clipped(network, images)) if job.settings.precision == "int8" else None,
@@ -118,7 +121,9 @@ def _converted(model: nn.Module, images: Tensor) -> tuple[Any, str]:
     openvino = importlib.import_module("openvino")
     with exporting():
         example = images.float().contiguous()
-        single = model if images.dtype == torch.float32 else _in_single_precision(model, images.dtype)
+        single = AnswerFirst(
+            model if images.dtype == torch.float32 else _in_single_precision(model, images.dtype)
+        )
         try:
             graph, exporter = openvino.convert_model(exported(single, example)), "torch.export"
         except Exception:

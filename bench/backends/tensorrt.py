@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.archs.returned import answer_of
 from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
 from bench.backends._engines import missing, versions
 from bench.backends._onnx_graph import export
@@ -54,7 +55,9 @@ def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
             start = time.perf_counter()
             plan = _built(file, tf32=job.settings.precision == "tf32")
             detail["build_s"] = time.perf_counter() - start
-        call = _call(plan, images, model(images))
+        logits = answer_of(model(images))
+        assert logits is not None  # it ran in eager
+        call = _call(plan, images, logits)
     except Exception as error:  # the network ran in eager; whatever is wrong now is TensorRT's
         raise refusal("TensorRT", error, "use backend=cuda_graph or backend=eager") from error
     return Runnable(call, detail, engine=Engine(size=len(plan), layout="contiguous"))

@@ -14,15 +14,12 @@ import torch
 from torch import nn
 
 from bench.archs import Arch
-from bench.costs._arguments import tensors_of
 from bench.errors import UnsupportedError, reason
 from bench.records.record import Measurement
 from bench.registry import Registry
 
 if TYPE_CHECKING:
     from bench.costs._trace import Trace
-
-__all__ = ["COSTS", "Subject", "cost", "prepare", "tensors_of"]
 
 
 @dataclass(frozen=True)

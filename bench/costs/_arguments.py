@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,25 +25,6 @@ def numbers(value: int | Sequence[int], count: int) -> list[int]:
     """Return a list of `count` numbers from one, or from a list of 1 or `count`."""
     values = [value] if isinstance(value, int) else list(value)
     return values * count if len(values) == 1 else values
-
-
-def tensors_of(values: object) -> Iterator[Tensor]:
-    """Yield the tensors in arguments or results: in tuples, lists, mappings and data classes, however deep.
-
-    Of other objects nothing is asked, not even whether they are true: some cannot answer.
-    """
-    if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, tuple | list):
-        for value in values:
-            if isinstance(value, Tensor):
-                yield value
-            elif value is not None and not isinstance(value, int | float | str):
-                yield from tensors_of(value)
-    elif isinstance(values, Mapping):
-        yield from tensors_of(tuple(values.values()))
-    elif dataclasses.is_dataclass(values) and not isinstance(values, type):
-        yield from tensors_of(tuple(vars(values).values()) if hasattr(values, "__dict__") else ())
 
 
 def dtypes_of(model: nn.Module) -> list[torch.dtype]:

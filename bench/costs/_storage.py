@@ -12,7 +12,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import UninitializedParameter, is_lazy
 from torch.utils._pytree import tree_map_only
 
-from bench.costs._arguments import Args, Kwargs, tensors_of
+from bench.archs.returned import tensors_of
+from bench.costs._arguments import Args, Kwargs
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.costs._arguments import Args, Kwargs, dtypes_of, numbers, packed_of, signature, tensors_of
+from bench.archs.returned import tensors_of
+from bench.costs._arguments import Args, Kwargs, dtypes_of, numbers, packed_of, signature
 from bench.costs._operators import (
     MATRIX,
     MOVING,

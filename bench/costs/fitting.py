@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
+from bench.archs.returned import tensors_of
 from bench.costs import Subject, prepare
-from bench.costs._arguments import dtypes_of, tensors_of
+from bench.costs._arguments import dtypes_of
 
 # px, the most usual ones first
 _USUAL = (

@@ -26,7 +26,8 @@ from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
 from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.costs._arguments import Args, Kwargs, tensors_of
+from bench.archs.returned import tensors_of
+from bench.costs._arguments import Args, Kwargs
 from bench.costs._operators import (
     BACKWARD,
     MATRIX,

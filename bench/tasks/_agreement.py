@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from bench.archs.returned import answer_of, logits_of
 from bench.backends import Call
-from bench.costs import tensors_of
 from bench.records.record import Measurement, measured
 
 # The largest difference that passes, as a share of the largest output. Roundings of a deep network add up to some
@@ -38,7 +38,7 @@ def overwrites(images: Tensor, call: Call) -> tuple[Tensor, bool]:
 
 
 def agreement(eager: Call, other: Call, precision: str, images: Tensor) -> Measurement:
-    """Hold the first tensor that a backend returns against two eager calls on the same images [B, C, H, W].
+    """Hold what a backend answers against two eager calls on the same images [B, C, H, W].
 
     Returns:
         `output_difference`: the largest absolute difference over the largest absolute eager output. It is flagged
@@ -61,7 +61,7 @@ def agreement(eager: Call, other: Call, precision: str, images: Tensor) -> Measu
         "not_finite": not bool(torch.isfinite(first).all()),
     }
     detail = {
-        "of": "largest difference from eager over the largest output of eager, in the first tensor that is returned",
+        "of": "largest difference from eager over the largest output of eager, in the logits or else the first tensor",
         "tolerance": tolerance,
         "largest_output": _largest(first),
         "eager_twice": eager_twice,
@@ -75,19 +75,28 @@ ANSWERS = 16
 
 
 def answers(eager: Call, other: Call, images: Tensor, batches: Iterable[Tensor]) -> Iterator[Measurement]:
-    """Hold the first tensor of a backend's answers against eager's on further images, which are laid where both read.
+    """Hold a backend's answers against eager's on further images, which are laid where both read.
 
     Yields:
         `mean_difference`: the mean absolute difference over the largest absolute eager output; `other_answers`: of
-        outputs [B, classes], the share of images whose largest output is another. Their detail has the count. Both are
-        flagged `not_compared` where eager returns the same for all images, as far as single precision is held to be
-        equal: a deep network whose weights were never trained may, and whatever an engine makes of images would agree.
-        Nothing where no batch is given. The images [B, C, H, W] are in the end what they were.
+        logits [B, classes], the share of images whose largest output is another; of what has no such name it is open
+        whether it is an answer. Their detail has the count. Both are flagged `not_compared` where eager returns the
+        same for all images, as far as single precision is held to be equal: a deep network whose weights were never
+        trained may, and whatever an engine makes of images would agree. Nothing where no batch is given. The images
+        [B, C, H, W] are in the end what they were.
     """
     before, pairs = images.clone(), []
+    are_logits = True
+
+    def reference_call() -> object:
+        nonlocal are_logits
+        result = eager()
+        are_logits = logits_of(result) is not None
+        return result
+
     for batch in batches:
         images.copy_(batch)
-        pairs.append((overwrites(images, eager)[0], overwrites(images, other)[0]))
+        pairs.append((overwrites(images, reference_call)[0], overwrites(images, other)[0]))
     images.copy_(before)
     if not pairs or any(one.shape != two.shape for one, two in pairs):
         return
@@ -101,7 +110,7 @@ def answers(eager: Call, other: Call, images: Tensor, batches: Iterable[Tensor])
     yield measured(
         "mean_difference", (float((reference - values).abs().mean()) / (largest or 1.0),), told, flags
     )
-    if reference.ndim == 2 and reference.shape[1] > 1:
+    if are_logits and reference.ndim == 2 and reference.shape[1] > 1:
         other_answer = reference.argmax(1) != values.argmax(1)
         yield measured("other_answers", (float(other_answer.double().mean()),), detail, flags)
 
@@ -161,12 +170,12 @@ def _largest(values: Tensor) -> float:
 
 
 def _values_of(output: object) -> Tensor:
-    """Return a copy of the first tensor that is returned, on the CPU in double precision; complex numbers in two parts.
+    """Return a copy of the answer, on the CPU in double precision; complex numbers in two parts.
 
     The next call may overwrite what this one returned.
     """
-    first = next(tensors_of(output), None)
-    values = torch.as_tensor(output if first is None else first).detach()
+    answer = answer_of(output)
+    values = torch.as_tensor(output if answer is None else answer).detach()
     return _real(values).to("cpu", torch.float64, copy=True)
 
 

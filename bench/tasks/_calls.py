@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from bench.backends import BACKENDS, Backend, Runnable, refusal, why_not
+from bench.backends import BACKENDS, LOOKING, Backend, Runnable, refusal, why_not
 from bench.costs import Subject
 from bench.errors import BenchError, UnsupportedError
 from bench.plan.job import Job
@@ -45,8 +45,9 @@ def ready(
     """Return the job's network as the backend runs it; where that is not eager, checked and with what came of it.
 
     The measurements are `prepare_time`, until the first result was out, or `load_time` where an earlier process had
-    prepared the same, `output_difference` from eager, and of an engine `threads_used`; in the first of the job's
-    processes also what `answers` yields. Nothing but the call holds the network itself when this has returned.
+    prepared the same, both without what only looks at the engine; `output_difference` from eager, and of an engine
+    `threads_used`; in the first of the job's processes also what `answers` yields. Nothing but the call holds the
+    network itself when this has returned.
 
     Raises:
         UnsupportedError: if the backend cannot run the network.
@@ -66,7 +67,8 @@ def ready(
     start = clock.now()
     prepared = working(prepare, job, lambda call: clock.seconds(call, 1))
     name, of = _LOADED if loads else _PREPARED
-    took = measured(name, (clock.now() - start,), {"of": of, **prepared.detail})
+    seconds = clock.now() - start - prepared.detail.get(LOOKING, 0.0)
+    took = measured(name, (seconds,), {"of": of, **prepared.detail})
     hooks.stage("compare")
     doubts = prepared.flags + _of_tracing(model, prepared, job)
     results = [agreement(eager.call, prepared.call, job.settings.precision, images)]

@@ -279,14 +279,15 @@ class _Network:
 
         Raises:
             UnsupportedError: if the backend cannot run the network.
-            InvalidModelError: if there is not a row for each image.
+            InvalidModelError: if there is not a row for each image, with as many logits as when it was looked at.
         """
         images = self._images(pixels)
         if self._call is None:
             self._call = self._prepared(images)
         answer = self._call(images)
-        if len(answer) != len(images):
+        if answer.shape != (len(images), self.outputs):
             message = f"{self.job.arch} returned {list(answer.shape)} for {len(images)} images"
+            message += f", not {self.outputs} logits each" * (len(answer) == len(images))
             raise InvalidModelError(message, "return a row of logits for each image")
         return answer
 

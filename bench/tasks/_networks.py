@@ -22,8 +22,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.archs import Arch
 from bench.archs.naming import resolve
 from bench.archs.reparam import has_fused_form
+from bench.archs.returned import answer_of, form_of
 from bench.backends import numbered
-from bench.costs import COSTS, Subject, prepare, tensors_of
+from bench.costs import COSTS, Subject, prepare
 from bench.costs.fitting import dtype_taken, one_answer_each
 from bench.errors import InvalidModelError, typed_text
 from bench.plan.job import Job
@@ -163,7 +164,7 @@ def check(output: object, job: Job, images: int = 1) -> None:
             "give images of the size that it is for: --set input_size=, in_channels=; or return a row an image",
         )
     if job.task != "accuracy":
-        if next(tensors_of(output), None) is None:
+        if answer_of(output) is None:
             message = f"{job.arch} returned {type(output).__name__} in evaluation mode; expected a tensor"
             raise InvalidModelError(message, "return the logits [batch, num_classes]")
         return
@@ -171,8 +172,7 @@ def check(output: object, job: Job, images: int = 1) -> None:
     try:
         logits, _ = outputs(output, 0)
     except InvalidModelError:
-        form = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        message = f"{job.arch} returned {form} in evaluation mode; a training takes logits"
+        message = f"{job.arch} returned {form_of(output)} in evaluation mode; a training takes logits"
         raise InvalidModelError(message, "return the logits [batch, num_classes]") from None
     if tuple(logits.shape) != (images, classes):
         raise InvalidModelError(

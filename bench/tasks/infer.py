@@ -96,7 +96,7 @@ _QUANTITIES = (
         "output_difference",
         "1",
         "lower",
-        about="largest difference from eager outputs, the first tensor of several, as a share of the largest of these",
+        about="largest difference from eager outputs (logits, or else the first tensor) over the largest of these",
     ),
     Quantity(
         "mean_difference",

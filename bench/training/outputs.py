@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import is_dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.archs.returned import form_of, logits_of, named
 from bench.errors import InvalidModelError
 from bench.training._augment import views
 
@@ -30,31 +28,22 @@ def outputs(result: object, classes: int) -> tuple[Tensor, list[Tensor]]:
     """Return the logits [B, K] and the auxiliary logits in what a network returned.
 
     That is a tensor, or has them by the names `logits` and `aux_logits...`: a named tuple, a mapping or a data class.
+    What has no such name is not guessed at: features may have as many numbers as there are classes.
 
     Raises:
         InvalidModelError: if there are no logits in it for each of `classes`.
     """
-    named = _named(result)
-    logits = named.get("logits", result)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < classes:
-        form = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    logits = logits_of(result)
+    if logits is None or logits.ndim != 2 or logits.shape[1] < classes:
+        form = form_of(result if logits is None else logits)
         known = classes > 1  # a task that has no count of them asks for one at least
         tip = f"return a tensor [batch, {classes if known else 'classes'}], or a named tuple with logits and aux_logits"
-        if isinstance(logits, Tensor) and logits.ndim == 2:
+        if logits is not None and logits.ndim == 2:
             tip = f"--set num_classes={logits.shape[1]}, or let the network take num_classes as an argument"
         wanted = f"logits of {classes} classes" if known else "a logit of each class"
         raise InvalidModelError(f"the network returned {form}, not {wanted}", tip)
-    sides = [value for name, value in named.items() if name.startswith("aux_logits")]
+    sides = [value for name, value in named(result).items() if name.startswith("aux_logits")]
     return logits, [side for side in sides if isinstance(side, Tensor)]
-
-
-def _named(result: object) -> Mapping[str, object]:
-    """Return what a network returned by name; nothing where it has no names."""
-    if isinstance(result, Mapping):
-        return result
-    if isinstance(result, tuple) and hasattr(result, "_asdict"):
-        return dict(result._asdict())
-    return vars(result) if is_dataclass(result) and not isinstance(result, type) else {}
 
 
 def training_loss(

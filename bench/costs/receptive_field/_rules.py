@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload, OpOverloadPacket
 
-from bench.costs._arguments import Args, Kwargs, numbers, signature, tensors_of
+from bench.archs.returned import tensors_of
+from bench.costs._arguments import Args, Kwargs, numbers, signature
 from bench.costs.receptive_field import _layout as layouts
 from bench.costs.receptive_field._axis import (
     UNCHANGED,

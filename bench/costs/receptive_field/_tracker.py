@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from bench.costs._arguments import Args, Kwargs, tensors_of
+from bench.archs.returned import tensors_of
+from bench.costs._arguments import Args, Kwargs
 from bench.costs.receptive_field import _layout as layouts
 from bench.costs.receptive_field import _rules as rules
 from bench.costs.receptive_field._axis import Axis, NonlocalAxis, NoRuleError, constant, image_axis

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import Bench, make_job, make_record
 from fake_card import FakeCard, FakeHost
 from fake_clock import FakeClock
@@ -32,7 +33,7 @@ from bench.plan.task import Hooks
 from bench.records.record import Measurement
 from bench.records.store import Run
 from bench.timing._watch import HostWatch
-from bench.timing.layers import OPTIMISER, HostStamps, Layered, _Stamp, measure_layers
+from bench.timing.layers import OPTIMISER, HostStamps, Layered, _laps, _Segment, _Stamp, measure_layers
 
 # --- what is counted ---
 
@@ -223,23 +224,41 @@ def steps_of(network: nn.Module, images: Tensor) -> Step:
 class Remade(nn.Module):
     """Modules that a checkpoint calls, `act` more than once, and a layer behind it."""
 
-    def __init__(self, inner: nn.Module, act: nn.Module, last: nn.Module) -> None:
+    def __init__(self, inner: nn.Module, act: nn.Module, last: nn.Module, *, reentrant: bool) -> None:
         super().__init__()
-        self.inner, self.act, self.last = inner, act, last
+        self.inner, self.act, self.last, self.reentrant = inner, act, last, reentrant
 
     def forward(self, x: Tensor) -> Tensor:
         for _ in range(2):
-            x = checkpoint(lambda y: self.act(self.inner(y)).sin(), x, use_reentrant=False)
+            x = checkpoint(lambda y: self.act(self.inner(y).cos()).sin(), x, use_reentrant=self.reentrant)
         return self.last(x)  # type: ignore[no-any-return]
 
 
-def test_what_a_checkpoint_computes_again_is_of_the_layer_that_computed_it() -> None:
-    network = Remade(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), nn.Linear(4, 4), nn.Linear(4, 1))
-    calls = count_pass(Followed(network), steps_of(network, torch.zeros(3, 4))).calls
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_what_a_checkpoint_computes_again_is_of_the_layer_that_computed_it(reentrant: bool) -> None:
+    inner = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    network = Remade(inner, nn.Linear(4, 4), nn.Linear(4, 1), reentrant=reentrant)
+    images = torch.zeros(3, 4, requires_grad=True)
+    calls = count_pass(Followed(network), steps_of(network, images)).calls
     every = [(call.name, call.backward.macs, call.again) for call in calls.values() if call.backward.macs]
-    inner, act = ("inner.0", 3 * 48, 48), ("act", 3 * 48, 48)  # 3 x 4 x 4 again, and for either gradient
-    first = ("inner.0", 2 * 48, 48)  # nobody asks for that of the images
-    assert every == [first, act, inner, act, ("last", 2 * 12, 0)]
+    each = [("inner.0", 3 * 48, 48), ("act", 3 * 48, 48)]  # 3 x 4 x 4 again, and for either gradient
+    assert every == [*each, *each, ("last", 2 * 12, 0)]
+
+
+def test_no_node_of_a_checkpoint_stamps_the_next_pass() -> None:
+    stamps = FakeStamps()
+    network = Remade(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 1), reentrant=True)
+    images, losses = torch.zeros(3, 4, requires_grad=True), list[Tensor]()
+
+    def forward() -> Tensor:
+        losses.append(network(images).sum())
+        return losses[-1]
+
+    layered = Layered(Followed(network), Step(forward, lambda: losses[0].backward(), losses.clear), stamps)  # noqa: PLW0108
+    layered()
+    marks = len(layered._marks)
+    forward().backward()
+    assert len(layered._marks) == marks
 
 
 @pytest.mark.parametrize("rows", [5, 500])
@@ -264,6 +283,36 @@ def test_a_parameter_that_two_modules_share_is_counted_once() -> None:
     network[1].weight = network[0].weight
     calls = counted(network, torch.zeros(1, 3))
     assert [calls[name].parameters for name in ("", "0", "1")] == [0, 9 + 3, 3]
+
+
+class Using(nn.Module):
+    """Uses parameters that are not its own, through views as well, and has some of its own that nobody uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.child = nn.Linear(4, 3)
+        self.several = nn.ParameterList([torch.zeros(4), torch.zeros(4)])
+        self.token = nn.Parameter(torch.zeros(1, 1, 4))
+        self.beside = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.several[0] * self.several[1]
+        x = self.attention(x, x, x, need_weights=False)[0]
+        return F.linear(x, self.child.weight)
+
+
+def test_parameters_are_of_whoever_uses_them_and_add_up() -> None:
+    network, images = Using().eval(), torch.zeros(2, 3, 4)
+    with torch.no_grad():
+        counting = count_pass(Followed(network), Step(lambda: network(images)))
+    calls = {call.name: call.parameters for call in counting.calls.values()}
+    attention = sum(p.numel() for p in network.attention.parameters())
+    assert calls["attention"] == attention == 4 * (16 + 4)
+    assert calls[""] == 4 + 2 * 4 + 12  # the token, the list, the weight of the child
+    unused = [p.numel() for p in counting.unused.values()]
+    assert sorted(unused) == [3, 5, 20]  # the child's bias, and the layer beside
+    assert sum(calls.values()) + sum(unused) == sum(p.numel() for p in network.parameters())
 
 
 @pytest.mark.parametrize("sides", [(3, 5, 2), (4, 2, 7)])
@@ -371,9 +420,11 @@ def test_the_own_time_of_each_call_forward_and_backward() -> None:
     }
 
 
-def test_a_checkpoint_takes_the_time_of_a_layer_again() -> None:
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpoint_takes_the_time_of_a_layer_again(reentrant: bool) -> None:
     stamps = FakeStamps()
-    network = Remade(Takes(stamps, 40, 3, Takes(stamps, 100, 7)), Takes(stamps, 20, 1), Takes(stamps, 5, 2))
+    inner, act = Takes(stamps, 40, 3, Takes(stamps, 100, 7)), Takes(stamps, 20, 1)
+    network = Remade(inner, act, Takes(stamps, 5, 2), reentrant=reentrant)
     layered = Layered(Followed(network), steps_of(network, torch.zeros(2, requires_grad=True)), stamps)
     for _ in range(2):
         layered()
@@ -388,6 +439,15 @@ def test_a_checkpoint_takes_the_time_of_a_layer_again() -> None:
             **{("act", which): [20, 20 + 1] for which in (0, 1)},
             ("last", 0): [5, 2],
         }
+
+
+def test_a_call_that_a_clock_reads_nothing_of_was_made_all_the_same() -> None:
+    short, rare = (1, 0), (2, 0)
+    rounds = [[_Segment(short, False, 5e-7 * (n % 2), 0.0)] for n in range(6)]
+    rounds[0].append(_Segment(rare, False, 0.0, 0.0))
+    laps = _laps(rounds, lambda segment: segment.seconds)
+    assert all(0 < s <= 5e-7 for s in laps[short, False])
+    assert [s > 0 for s in laps[rare, False]] == [True, *[False] * 5]
 
 
 class _Branches(nn.Module):
@@ -514,7 +574,7 @@ def test_each_round_has_the_laps_of_its_own_stamped_pass(monkeypatch: pytest.Mon
     assert list(times.whole.seconds) == pytest.approx(
         [1e-3 + number * 1e-6 for kind, number in last if kind == "whole"]
     )
-    assert times.laps[(2, 0), False] == [0.0] * 6
+    assert times.laps[(2, 0), False] == [1e-9] * 6  # a tick, since it was called
     assert times.host_laps == {}
     assert sum(s.seconds for s in times.segments) == pytest.approx(sorted(own)[2])
 

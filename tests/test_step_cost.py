@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bench.archs.naming import resolve
 from bench.costs import prepare
+from bench.costs._operators import BACKWARD
 from bench.costs._storage import without_storage
 from bench.costs.calls import Followed
 from bench.costs.work import Step, Work, count_pass
@@ -196,6 +197,55 @@ def test_a_recurrent_layer_in_one_kernel_costs_what_its_products_do(
         parts = recurrent_work(frozen, images=images, state=state)
     assert whole.macs == parts.macs
     assert whole.operators < parts.operators
+
+
+@pytest.mark.parametrize("images", [False, True])
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("frozen", ["", "weight_ih", "weight_hh"])
+def test_gradients_of_recurrent_layers_in_one_kernel_of_a_card_cost_as_much(
+    frozen: str, images: bool, state: bool
+) -> None:
+    layer = nn.LSTM(3, 8, num_layers=2, bidirectional=True, batch_first=True)
+    for name, weight in layer.named_parameters():
+        weight.requires_grad_(not frozen or frozen not in name)
+    x, hidden, nothing = torch.zeros(2, 5, 3), torch.zeros(4, 2, 8), torch.zeros(0)
+    made = (nothing, nothing, nothing, nothing)  # output, and gradients
+    settings = (2, 8, 0, 2, True, 0.0, True, True, [], None, nothing, [images, state, state, True])
+    args = (x, list(layer.parameters()), 4, nothing, hidden, hidden, *made, *settings)
+    assert len(args) == len(torch.ops.aten._cudnn_rnn_backward.default._schema.arguments)
+    macs = BACKWARD[torch.ops.aten._cudnn_rnn_backward](args)
+    assert macs == recurrent_work(frozen, images=images, state=state).macs
+
+
+class OnCard(nn.Module):
+    """Recurrent layers called as on a card, on tensors without storage."""
+
+    def __init__(self, layer: nn.LSTM) -> None:
+        super().__init__()
+        self.layer = layer.to("meta")
+
+    def forward(self, x: Tensor) -> Tensor:
+        own = self.layer
+        stride = len(own.all_weights[0])
+        state = x.new_zeros(2 * own.num_layers, len(x), own.proj_size or own.hidden_size)
+        cell = x.new_zeros(2 * own.num_layers, len(x), own.hidden_size)
+        sizes = (2, own.hidden_size, own.proj_size, own.num_layers)
+        weights = [weight for one in own.all_weights for weight in one]
+        args = (x, weights, stride, None, state, cell, *sizes, True, 0.0, True, True, [], None)
+        return torch.ops.aten._cudnn_rnn(*args)[0]  # type: ignore[no-any-return]
+
+
+@pytest.mark.filterwarnings("ignore:TF32", "ignore:LSTM with projections")
+@pytest.mark.parametrize("projected", [0, 3])
+def test_recurrent_layers_in_one_kernel_of_a_card_cost_as_much(projected: int) -> None:
+    layer = nn.LSTM(3, 8, num_layers=2, bidirectional=True, batch_first=True, proj_size=projected)
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+        parts = count_pass(Followed(layer), Step(lambda: layer(torch.zeros(2, 5, 3))[0])).calls
+    network = OnCard(layer)
+    whole = count_pass(Followed(network), Step(lambda: network(torch.zeros(2, 5, 3, device="meta"))))
+    assert whole.calls[0, 0].forward.macs == parts[0, 0].forward.macs
+    assert whole.calls[0, 0].forward.operators < parts[0, 0].forward.operators
+    assert not whole.unused
 
 
 def test_a_long_sequence_is_one_kernel_of_a_step() -> None:

@@ -133,6 +133,16 @@ def _rnn_layer(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
     return steps * batch * (math.prod(of_input) + math.prod(of_state))
 
 
+def _recurrent(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
+    """Count recurrent layers in one kernel of a card: each matrix among the weights at each step of each image.
+
+    Images are [steps, B, in], [B, steps, in], or packed, [all their steps, in].
+    """
+    images: Tensor = inputs[0].value
+    matrices: list[Tensor] = [weight for weight in inputs[1].value if weight.dim() == 2]
+    return images.numel() // images.shape[-1] * sum(matrix.numel() for matrix in matrices)
+
+
 def _grouped_product(inputs: _Values, outputs: _Values) -> int:  # noqa: ARG001
     """Count rows [M, K] that are each multiplied by one of several matrices [G, K, N]; M x K x N."""
     rows, matrices = _shapes(inputs[:2])
@@ -192,6 +202,7 @@ MATRIX: dict[OpOverloadPacket, tuple[_Matrix, Handle]] = _table((
     ("linear", _product(1), "addmv"),
     ("linear", _trilinear, "_trilinear"),
     ("linear", _rnn_layer, "mkldnn_rnn_layer"),
+    ("linear", _recurrent, "_cudnn_rnn miopen_rnn"),
     ("linear", _grouped_product, "_grouped_mm _scaled_grouped_mm"),
     ("linear", _sums,
      "affine_grid_generator _euclidean_dist quantized.linear quantized.linear_relu quantized.linear_dynamic "
@@ -233,12 +244,32 @@ def _rnn_backward(args: Sequence[Any]) -> int:
     return int(weights + steps * each * images.requires_grad + (steps - (not state.requires_grad)) * again)
 
 
+def _recurrent_backward(args: Sequence[Any]) -> int:
+    """Count recurrent layers in one kernel of a card as `_rnn_backward` does, layer by layer.
+
+    Of each layer and direction there are as many weights as `stride`: matrices of its input, its state, and the
+    projection of its state, if it has one; and biases. A later layer's input is always asked for.
+    """
+    images, weights, stride, state = args[0], args[1], args[2], args[4]
+    directions, asked = 1 + bool(args[-5]), args[-1]
+    steps = images.numel() // images.shape[-1]  # of all images together
+    macs = 0
+    for first in range(0, len(weights), stride):
+        matrices = [w for w in weights[first : first + stride] if w.dim() == 2]
+        of_input, of_state, *projection = (w.numel() for w in matrices)
+        macs += steps * sum(w.numel() for w in matrices if w.requires_grad)
+        macs += steps * of_input * (bool(asked[0]) or first >= stride * directions)
+        macs += (steps - (not asked[1]) * state.shape[1]) * of_state + steps * sum(projection)
+    return macs
+
+
 # Operators of a backward pass that multiply matrices, all others being those of `MATRIX`: of the arguments, the count.
 BACKWARD: dict[OpOverloadPacket, Callable[[Sequence[Any]], int]] = {
     packet: count
     for count, names in (
         (_convolution_backward, "convolution_backward"),
         (_rnn_backward, "mkldnn_rnn_layer_backward"),
+        (_recurrent_backward, "_cudnn_rnn_backward miopen_rnn_backward"),
         (
             _attention_backward,
             "_scaled_dot_product_flash_attention_backward _scaled_dot_product_flash_attention_for_cpu_backward "
@@ -296,6 +327,7 @@ OTHER: dict[OpOverloadPacket, tuple[_Other, Handle]] = _table((
     ("elementwise", _outputs,
      "addr rsub elu_ threshold_ "
      "hardswish hardswish_ hardtanh hardtanh_ elu leaky_relu leaky_relu_ glu prelu _prelu_kernel softplus mish "
+     "_thnn_fused_lstm_cell _thnn_fused_gru_cell "
      "mish_ hardsigmoid_ celu addcmul addcdiv lerp where clamp_min_ rrelu_with_noise threshold log_sigmoid_forward"),
 ))  # fmt: skip
 

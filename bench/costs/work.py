@@ -4,7 +4,8 @@ It is counted as the pass runs, with real tensors or without storage, at any bat
 the innermost module that is called. In a backward pass it belongs to the module whose forward made the node of
 autograd's graph: nodes are numbered as they are made (`torch._C._autograd._get_sequence_nr`), so that the numbers at
 the borders of the calls tell whose each is. A call that it makes again, as of a checkpoint, is the one that was made
-before; what a checkpointed function does between such calls belongs to the node that asks for it.
+before, and so are its gradients where the node that makes it again goes backward through it by itself, as of a
+reentrant checkpoint; what a checkpointed function does between such calls belongs to the node that asks for it.
 
 Bytes are those of the tensors that an operator reads and of those that it writes, once each, and of a table those of
 the rows that are taken; what a cache saves, and what an operator reads twice, is not known here. Multiply-accumulates
@@ -17,14 +18,16 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
 from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.hooks import RemovableHandle
 
 from bench.archs.returned import tensors_of
 from bench.costs._arguments import Args, Kwargs
@@ -75,7 +78,7 @@ class Call:
         depth: how many calls it is inside of.
         parent: the call that it is directly inside of; None for the network.
         leaf: whether it calls no module.
-        parameters: elements of the module's own; each is counted once, in the first call of a module that has it.
+        parameters: elements of those that operators of its own read before any other call's; each is counted once.
         input: shape of the first tensor that goes in.
         output: shape of the first tensor that comes out.
         forward: what it does.
@@ -106,6 +109,7 @@ class _Counting(TorchDispatchMode):
 
     Attributes:
         calls: in the order in which they began; `OUTSIDE` is the first.
+        unused: parameters of the network that no operator has read.
     """
 
     supports_higher_order_operators = True
@@ -119,7 +123,11 @@ class _Counting(TorchDispatchMode):
         self.is_backward = False
         self._numbering = Numbering()
         self._remade: Key | None = None  # the call that a backward pass makes again
-        self._counted: dict[int, nn.Parameter] = {}
+        self.unused = {id(p): p for p in followed.modules[0].parameters()}
+        self._parameters = set(self.unused)
+        self._in_memory = _by_memory(self.unused.values())
+        self._inner = InnerGraph()
+        self._hooks: list[RemovableHandle] = []
         self._marks: list[tuple[int, Key]] = [(0, OUTSIDE)]  # number of the next node, and whose it will be
 
     def wrap(self, number: int, forward: Forward) -> Forward:
@@ -144,12 +152,18 @@ class _Counting(TorchDispatchMode):
     def _made_again(self, number: int, forward: Forward, args: Args, kwargs: Kwargs) -> object:
         above, remade = self.now, self._remade
         key = self._numbering.made_again(number, remade)
-        if key is not None:
-            self.now = self._remade = key
-        try:
+        if key is None:
             return forward(*args, **kwargs)
+        self.now = self._remade = key
+        self._inner.begin(key, above)
+        try:
+            output = forward(*args, **kwargs)
         finally:
             self.now, self._remade = above, remade
+            self._inner.end(above)
+        for node, owner in self._inner.nodes(output):
+            self._hooks.append(node.register_prehook(self._going_to(owner)))
+        return output
 
     def _entered(self, number: int) -> Key:
         above = self.now
@@ -157,11 +171,7 @@ class _Counting(TorchDispatchMode):
         self.calls[above].leaf = False
         parent = None if above == OUTSIDE else above
         depth = 0 if parent is None else self.calls[above].depth + 1
-        call = Call(self.followed.names[number], self.followed.types[number], depth, parent)
-        own = {id(p): p for p in self.followed.modules[number].parameters(recurse=False)}
-        call.parameters = sum(p.numel() for p in own.values() if id(p) not in self._counted)
-        self._counted |= own
-        self.calls[key] = call
+        self.calls[key] = Call(self.followed.names[number], self.followed.types[number], depth, parent)
         return key
 
     def _go_to(self, key: Key) -> None:
@@ -171,15 +181,14 @@ class _Counting(TorchDispatchMode):
     @contextlib.contextmanager
     def backward_of(self, loss: Tensor) -> Iterator[None]:
         """Let what runs backward from a loss inside the block belong to the calls that made it."""
-        hooks = []
         for node, key in owners(loss, self._marks):
-            hooks.append(node.register_prehook(self._going_to(key)))
+            self._hooks.append(node.register_prehook(self._going_to(key)))
         self.is_backward = True
         try:
             yield
         finally:
             self.is_backward, self.now = False, OUTSIDE
-            for hook in hooks:
+            for hook in self._hooks:
                 hook.remove()
 
     def _going_to(self, key: Key) -> Callable[[object], None]:
@@ -198,9 +207,11 @@ class _Counting(TorchDispatchMode):
         """Run an operator and note what it does; one that is made of others, or takes functions, as those."""
         kwargs = kwargs or {}
         if not isinstance(func, OpOverload):
+            self._use(args)
             return run_higher_order(self, func, args, kwargs)
         if func.namespace == "prim":  # a look, such as at a tensor's device
             return func(*args, **kwargs)
+        given = (args, kwargs)
         args, kwargs = all_meta(func, args, kwargs)
         packet = func.overloadpacket
         known = any(packet in table for table in (MATRIX, OTHER, MOVING, BACKWARD)) or pointwise(func)
@@ -211,6 +222,7 @@ class _Counting(TorchDispatchMode):
                 return out
         out = func(*args, **kwargs)
         if not (func.is_view or packet in _NO_WORK):
+            self._use(given)
             call = self.calls[self.now]
             work = call.backward if self.is_backward else call.forward
             macs = _macs(func, args, out)
@@ -219,6 +231,31 @@ class _Counting(TorchDispatchMode):
             call.again += macs if self.is_backward and torch.is_grad_enabled() else 0
             work.bytes += _moved(packet, args, kwargs, out)
         return out
+
+    def _use(self, values: object) -> None:
+        """Count the parameters among tensors, or behind views of them, in the present call, each once."""
+        for tensor in tensors_of(values) if self.unused and not self.is_backward else ():
+            same = id(tensor) in self._parameters
+            for parameter in (tensor,) if same else self._in_memory.get(_memory(tensor), ()):
+                if self.unused.pop(id(parameter), None) is not None:
+                    self.calls[self.now].parameters += parameter.numel()
+
+
+def _by_memory(parameters: Iterable[Tensor]) -> dict[int | None, list[Tensor]]:
+    """Return parameters by the memory that they lie in; those that have none of their own are left out."""
+    found: defaultdict[int | None, list[Tensor]] = defaultdict(list)
+    for parameter in parameters:
+        found[_memory(parameter)].append(parameter)
+    found.pop(None, None)
+    return dict(found)
+
+
+def _memory(tensor: Tensor) -> int | None:
+    """Return what tells memory from other memory; None of a tensor that stands for another."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,24 +273,60 @@ class Step:
     optimizer: Callable[[], object] | None = None
 
 
-def owners(loss: Tensor, marks: list[tuple[int, Key]]) -> list[tuple[Node, Key]]:
-    """Return the nodes of the graph behind a loss, each with the call that made it.
+def owners(
+    result: object, marks: list[tuple[int, Key]], known: Container[Node] = ()
+) -> list[tuple[Node, Key]]:
+    """Return the nodes of the graph behind a loss, or other tensors, each with the call that made it.
 
     `marks` are the number of the next node and whose it was to be, at each border of a call. What adds a gradient to
-    that of a parameter has no such number: it belongs to the first call that uses the parameter.
+    that of a parameter has no such number: it belongs to the first call that uses the parameter. Nodes that are
+    `known`, and what lies behind them alone, are left out.
     """
     borders = [number for number, _ in marks]
     owned: dict[Node, Key] = {}
-    ahead: list[tuple[Node, Key]] = [] if loss.grad_fn is None else [(loss.grad_fn, OUTSIDE)]
+    ahead = [(t.grad_fn, OUTSIDE) for t in tensors_of(result) if t.grad_fn is not None]
     while ahead:
         node, above = ahead.pop()
-        if node in owned:
+        if node in owned or node in known:
             continue
         place = bisect_right(borders, node._sequence_nr()) - 1
         gathers = node.name().endswith("AccumulateGrad")
         owned[node] = above if gathers or place < 0 else marks[place][1]
         ahead += [(nearer, owned[node]) for nearer, _ in node.next_functions if nearer is not None]
     return list(owned.items())
+
+
+class InnerGraph:
+    """The graph of calls that a node makes again and goes backward through by itself, as of a reentrant checkpoint.
+
+    Only a node that is written in Python does; others want values that were not saved, and no gradients.
+    """
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[int, Key]] = []
+        self._open = 0
+        self._known: dict[Node, Key] = {}  # which keeps them, so that no other takes their place
+
+    def begin(self, key: Key, above: Key) -> None:
+        """Begin to make a call again, inside another that is, or for a node."""
+        if not self._open:
+            self._marks = [(0, above)]
+        self._open += 1
+        self._marks.append((torch._C._autograd._get_sequence_nr(), key))
+
+    def end(self, above: Key) -> None:
+        """End that."""
+        self._open -= 1
+        self._marks.append((torch._C._autograd._get_sequence_nr(), above))
+
+    def nodes(self, output: object) -> list[tuple[Node, Key]]:
+        """Return the nodes of the graph of what was made again, as of its output, that were not returned before."""
+        node = torch._C._current_autograd_node()
+        if self._open or not isinstance(node, torch.autograd.function.BackwardCFunction):
+            return []
+        made = owners(output, self._marks, self._known)
+        self._known.update(made)
+        return made
 
 
 def run_higher_order(

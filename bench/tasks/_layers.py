@@ -40,9 +40,10 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
 
     `layers_time` is the sum of what calls take themselves that run an operator, or call no other module. What
     containers take between those, and whatever else lies between the layers, is the rest of the network's time. Its
-    detail has `columns` and `rows` in the order of the calls, `forward_s` and in a training `backward_s` with the
-    samples of each row, on a GPU the host's share as `forward_host_s` and `backward_host_s` (medians), and
-    `segments`, the pass with the middle sum as (row, whether backward, seconds) in order.
+    detail has `columns` and `rows` in the order of the calls, `unused_parameters`, which no row has, `forward_s` and in
+    a training `backward_s` with the samples of each row, on a GPU the host's share as `forward_host_s` and
+    `backward_host_s` (medians), and `segments`, the pass with the middle sum as (row, whether backward, seconds) in
+    order.
     """
     backend = backend_of(job)
     backend.load()
@@ -63,6 +64,7 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
         )
     calls = _with_strangers(counting.calls, layered.followed, times)
     detail = _detail(calls, times, training)
+    detail["unused_parameters"] = sum(p.numel() for p in counting.unused.values())
     rows = [row for row, key in enumerate(calls) if _is_layer(calls[key])]
     sums = _sums(rows, [detail[f"{name}_s"] for name in _directions(training)])
     flags, on_threads = (*times.whole.flags(), *times.report.flags), ("on_threads",) * times.on_threads

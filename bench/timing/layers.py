@@ -3,7 +3,8 @@
 A pass takes a stamp where a module's forward begins and where it ends; the time from one stamp to the next belongs to
 the innermost module that is called then. In a training, a stamp stands before each node of autograd's graph: the time
 until the next one belongs to the module whose forward made the node, the sums of gradients that follow it included. A
-call that is made again there, as of a checkpoint, has the time of it in its backward pass.
+call that is made again there, as of a checkpoint, has the time of it in its backward pass, and that of its gradients
+also where the node that makes it again goes backward through it by itself.
 On a CPU a stamp is the time by `perf_counter_ns`; on a GPU an event on the stream, with nothing waited for before the
 end of the pass, and the host's time beside it, which tells where launching sets the pace.
 
@@ -32,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.costs.calls import Followed, Forward, Key, Numbering
-from bench.costs.work import OUTSIDE, Step, owners
+from bench.costs.work import OUTSIDE, InnerGraph, Step, owners
 from bench.plan.settings import Timing
 from bench.timing._sampling import Sampling
 from bench.timing._watch import Watch, WatchReport
@@ -123,6 +124,7 @@ class Layered:
     _borders: list[tuple[int, Key]] = field(default_factory=list)
     _numbering: Numbering = field(default_factory=Numbering)
     _inside: list[Key] = field(default_factory=list)
+    _inner: InnerGraph = field(default_factory=InnerGraph)
     _remade: list[Key] | None = (
         None  # the calls that a backward pass makes again and is inside of; None before it
     )
@@ -148,6 +150,7 @@ class Layered:
             self._stamp(OUTSIDE, backward=True)
             self.step.backward()
             self._stamp(None)
+            self._inner = InnerGraph()  # a node that it kept would stamp the passes of the whole
         if self.step.optimizer is not None:
             self._stamp(OPTIMISER)
             self.step.optimizer()
@@ -200,13 +203,20 @@ class Layered:
         key = self._numbering.made_again(number, self._remade[-1] if self._remade else None)
         if key is None:
             return forward(*args, **kwargs)
-        asks = self._marks[-1][0]
+        asks = self._marks[-1][0] or OUTSIDE
         self._remade.append(key)
+        self._inner.begin(key, asks)
         self._stamp(key, backward=True)
+        output: object = None
         try:
-            return forward(*args, **kwargs)
+            output = forward(*args, **kwargs)
+            return output
         finally:
+            self._stamp(None)  # what follows takes a while itself
             self._remade.pop()
+            self._inner.end(asks)
+            for node, owner in self._inner.nodes(output):
+                node.register_prehook(self._before(owner))
             self._stamp(asks, backward=True)
 
     def _note_thread(self, thread: int, own: int) -> None:
@@ -303,13 +313,20 @@ def _one_a_round(looks: Sequence[list[_Segment]]) -> list[list[_Segment]]:
     return [looks[2 * number + (number % 2 == 0)] for number in range(len(looks) // 2)]
 
 
+_TICK_S = 1e-9  # of the host's clock
+
+
 def _laps(rounds: Sequence[Sequence[_Segment]], seconds: Callable[[_Segment], float]) -> _Laps:
+    """Return the laps of rounds; a call that was made has a tick at least.
+
+    The clock of a card reads nothing between two marks that are less than half a microsecond apart.
+    """
     sums: list[Mapping[tuple[Key, bool], float]] = []
     for each in rounds:
         of_round: defaultdict[tuple[Key, bool], float] = defaultdict(float)
         for segment in each:
             of_round[segment.key, segment.backward] += seconds(segment)
-        sums.append(of_round)
+        sums.append({key: max(s, _TICK_S) for key, s in of_round.items()})
     keys = dict.fromkeys(key for each in sums for key in each)
     return {key: [each.get(key, 0.0) for each in sums] for key in keys}
 

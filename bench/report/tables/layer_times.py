@@ -214,6 +214,8 @@ def _json(table: LayerTable) -> dict[str, object]:
         "between_s": table.between_s,
         "macs": table.macs,
         "again_macs": table.again_macs,
+        "parameters": _parameters(table),
+        "unused_parameters": table.unused_parameters,
         "utilisation": table.utilisation,
         "ceilings": {
             "matmul_rate": table.ceilings.rate,
@@ -224,6 +226,12 @@ def _json(table: LayerTable) -> dict[str, object]:
         "layers": [_layer_json(layer, table) for layer in table.layers],
     }
     return finite_json(own)
+
+
+def _parameters(table: LayerTable) -> int | None:
+    """Return how many parameters the layers have, and those that none was seen to use; None where that is not known."""
+    unused = table.unused_parameters
+    return None if unused is None else unused + sum(layer.parameters for layer in table.layers)
 
 
 def _plain(time: Interval) -> dict[str, float]:
@@ -261,9 +269,18 @@ def _csv(table: LayerTable) -> str:
     """Return all rows with raw numbers; what lies between the layers and the whole last."""
     network = table.network
     whole = {"time_s": network.estimate, "time_low_s": network.low, "time_high_s": network.high}
-    last = (
+    unused: dict[str, object] = {"name": "not used", "kind": "unused", "parameters": table.unused_parameters}
+    last: tuple[dict[str, object], ...] = (
+        *([unused] if table.unused_parameters else []),
         {"name": _BETWEEN, "kind": "between", "time_s": table.between_s, "share": 1 - table.explained},
-        {"name": "Total", "kind": "network", "macs": table.macs, **whole, "share": 1.0},
+        {
+            "name": "Total",
+            "kind": "network",
+            "parameters": _parameters(table),
+            "macs": table.macs,
+            **whole,
+            "share": 1.0,
+        },
     )
     sums = ([_raw(row.get(key, "")) for key in _RAW] for row in last)
     return csv_rows(_RAW, [*(_raw_row(layer, network.estimate) for layer in table.layers), *sums])

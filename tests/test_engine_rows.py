@@ -270,6 +270,11 @@ def test_an_evaluation_that_failed_says_why_no_accuracy_was_tested(tmp_path: Pat
     row = rows_of(*times, eager.changed(measurements=(), **failed), engine, path=tmp_path)["onnx int8"]
     assert row.worth == "open"
     assert "(eager's was not tested: unsupported: a.png would be tested on)" in row.sentence
+    none = (one.changed(measurements=(), **failed) for one in (eager, engine))
+    notes = EngineRow.notes(list(rows_of(*times, *none, path=tmp_path).values()))
+    assert any(
+        note.startswith("No accuracy was tested (unsupported: a.png would be tested on),") for note in notes
+    )
 
 
 def test_few_images_bound_no_loss() -> None:

@@ -19,7 +19,7 @@ from make_records import NETS, make_run
 
 from bench.analysis._layer_processes import Process, levelled_of
 from bench.analysis.frame import to_frame
-from bench.analysis.layer_differences import layer_differences, whole_difference
+from bench.analysis.layer_differences import layer_differences, place_of_difference, whole_difference
 from bench.analysis.layer_trace import trace_events
 from bench.analysis.layers import Layer, LayerTable
 from bench.report.tables import layer_times as forms
@@ -230,6 +230,35 @@ def test_a_difference_of_the_whole_is_told_with_its_interval_and_only_where_it_i
     assert whole.low < gap < whole.high
     assert total[-2].note
     assert total[-1].text.startswith("p ")
+
+
+@pytest.mark.parametrize(("parts", "told"), [(64, True), (0, False)])
+def test_a_module_whose_many_layers_make_the_difference_is_named(parts: int, told: bool) -> None:
+    """Each of 64 parts takes 10 µs, in a module that takes 100 µs itself."""
+    one, other = tables(*layer_records(NETS[0], 5), *layer_records(NETS[1], 5))
+    own = replace(
+        one.layers[0], name="down.split", type="Split", kind="functions", path=("down", "down.split")
+    )
+    own = replace(own, times=tuple(1e-4 * (1 + i / 100) for i in range(5)))
+    split = [
+        replace(
+            own, name=f"{own.name}.{i}", path=(*own.path, f"{own.name}.{i}"), times=(1e-5,) * 4 + (1.1e-5,)
+        )
+        for i in range(parts)
+    ]
+    place = place_of_difference(with_layers(one, *one.layers, own, *split), other)
+    assert (place is not None) == told
+    if place is not None:
+        assert (place.module, place.layers) == ("down.split", 65)
+        assert place.effect.estimate == pytest.approx(64 * 1.02e-5 + 1.02e-4)
+        assert place.effect.low < place.effect.estimate < place.effect.high
+    words = forms.differences_document(with_layers(one, *one.layers, own, *split), other).notes[1]
+    assert (
+        words.startswith(
+            "By layers, nearly all of the difference is within down.split, 65 of them together: +755 µs"
+        )
+        == told
+    )
 
 
 @pytest.mark.parametrize(("made", "shown"), [(3, 1 / 3), (9, 1.0), (6, 2 / 3)])

@@ -252,8 +252,9 @@ class EngineRow:
             "point of accuracy for certain, on images that both have answered."
         )
         if not tested:
+            why = "; ".join(dict.fromkeys(row.untested for row in rows if row.untested)) or "to know: --data"
             notes.append(
-                "No accuracy was tested (to know: --data), without which none is worth it; agreement is on noise, and "
+                f"No accuracy was tested ({why}), without which none is worth it; agreement is on noise, and "
                 "says little of real images."
             )
         notes += [

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.analysis.frame import to_frame
 from bench.analysis.layers import Layer, LayerTable
 from bench.records.store import Run, latest
 from bench.stats.comparisons import two_groups
 from bench.stats.effects import Effect
+from bench.stats.samples import median
 from bench.stats.verdicts import corrected
 
 
@@ -39,6 +40,61 @@ def is_certain(effect: Effect) -> bool:
 def whole_difference(of: LayerTable, against: LayerTable) -> Effect:
     """Return the time of a network less that of another, in s, over processes."""
     return two_groups(of.times, against.times, unit="processes")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A module that nearly all of the difference of two networks is in, though none of its layers may stand out.
+
+    `effect` is the time of its layers together in the first network less that in the other, in s.
+    """
+
+    module: str
+    layers: int
+    effect: Effect
+
+
+def place_of_difference(of: LayerTable, against: LayerTable) -> Place | None:
+    """Return the innermost module of several layers that nearly all of the difference is in; None where none is.
+
+    It is looked for from the outside on, by medians; that it differs is tested for as many modules as there are layers.
+    """
+    tables, module = (of, against), ""
+    while gap := _gap(*tables, module):
+        inner = dict.fromkeys(
+            name for table in tables for path in _paths(table, module) if (name := _next(path, module))
+        )
+        near = [name for name in inner if _NEARLY <= _gap(*tables, name) / gap <= 1 / _NEARLY]
+        if len(near) != 1:
+            break
+        (module,) = near
+    layers = max(len(list(_paths(table, module))) for table in tables)
+    effect = two_groups(_together(of, module), _together(against, module), unit="processes")
+    tested = replace(effect, p=min(1.0, effect.p * max(len(table.layers) for table in tables)))
+    return Place(module, layers, tested) if module and layers > 1 and is_certain(tested) else None
+
+
+_NEARLY = 0.8
+
+
+def _paths(table: LayerTable, module: str) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of the layers within a module, itself among them; of all where it is empty."""
+    yield from (layer.path for layer in table.layers if not module or module in layer.path)
+
+
+def _next(path: Sequence[str], module: str) -> str:
+    """Return what is inside a module on the way to a layer; empty where that is its own."""
+    return next(iter(path[path.index(module) + 1 :] if module else path), "")
+
+
+def _together(table: LayerTable, module: str) -> list[float]:
+    """Return the time of all layers within a module, of each process."""
+    inside = (layer.times for layer in table.layers if not module or module in layer.path)
+    return [math.fsum(each) for each in zip([0.0] * len(table.times), *inside, strict=True)]
+
+
+def _gap(of: LayerTable, against: LayerTable, module: str) -> float:
+    return median(_together(of, module)) - median(_together(against, module))
 
 
 def layer_differences(of: LayerTable, against: LayerTable) -> list[Difference]:

@@ -77,6 +77,7 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
             "again_macs": sum(call.again for call in calls.values()),
             "optimizer_macs": sum(_UPDATE.values()) * updated,
             "trained_parameters": trained,
+            "parameters_without_gradient": trained - updated,
             "frozen_parameters": sum(p.numel() for p in model.parameters()) - trained,
         },
         "memory": made[batch].to_json(),

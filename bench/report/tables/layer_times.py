@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.analysis.layer_differences import Difference, is_certain, layer_differences, whole_difference
+from bench.analysis.layer_differences import (
+    Difference,
+    is_certain,
+    layer_differences,
+    place_of_difference,
+    whole_difference,
+)
 from bench.analysis.layers import Layer, LayerTable
 from bench.errors import listed
 from bench.io import finite_json
@@ -363,6 +369,11 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     names = [plain(table.arch) for table in (of, against)]
     levelled = [line for table in (of, against) for line in _levelled_words(table, named=True)]
     lines = [_whole_words(whole, names)]
+    if place := place_of_difference(of, against):
+        lines.append(
+            f"By layers, nearly all of the difference is within {plain(place.module)}, {place.layers} of them together: "
+            f"{_sign_show(place.effect.estimate)} ({_ends(place.effect)})."
+        )
     if not certain:
         count = min(len(table.times) for table in (of, against))
         lines.append(f"No layer differs for certain, of {len(differences)}, with {count} processes each.")
@@ -381,12 +392,19 @@ def _whole_words(whole: Effect, names: Sequence[str]) -> str:
     """Return a sentence on the difference of two networks as a whole."""
     first, second = names
     gap = show(abs(whole.estimate), "s")
-    ends = (
-        f"{_sign_show(whole.low)} to {_sign_show(whole.high)}" if math.isfinite(whole.low) else whole.reason
-    )
+    ends = _ends(whole)
     if is_certain(whole):
         return f"{first} takes {gap} {'more' if whole.estimate > 0 else 'less'} than {second} ({ends})."
     return f"Whether {first} takes more time than {second} is not certain: {_sign_show(whole.estimate)} ({ends})."
+
+
+def _ends(effect: Effect) -> str:
+    """Return the interval of a difference, or why there is none."""
+    return (
+        f"{_sign_show(effect.low)} to {_sign_show(effect.high)}"
+        if math.isfinite(effect.low)
+        else effect.reason
+    )
 
 
 def _name(difference: Difference) -> str:

@@ -46,7 +46,7 @@ def _share(part: int, whole: int) -> Cell:
 _PARTS = {
     "parameters": "parameters and buffers",
     "gradients": "gradients",
-    "optimiser": "the optimiser's state",
+    "optimiser": "the optimiser's momentum (Adam's state would be twice that)",
     "images": "images",
     "saved": "activations saved for the backward pass",
     "working": "working tensors",
@@ -66,6 +66,11 @@ def _notes(table: JsonObject) -> list[str]:
         + (f"; {show(frozen, '1')} parameters are frozen" if frozen else "")
         + "."
     ]
+    if aside := totals["parameters_without_gradient"]:
+        lines.append(
+            f"{show(aside, '1')} parameters get no gradient in such a step, so that nothing trains them: the loss does "
+            "not depend on them, or a reentrant checkpoint gets no input that has a gradient."
+        )
     parts = ", ".join(f"{words} {show(memory[key], 'B')}" for key, words in _PARTS.items() if memory[key] > 0)
     least = "at least " if memory["unknown"] else ""
     lines.append(
@@ -79,8 +84,8 @@ def _notes(table: JsonObject) -> list[str]:
         )
     lines.append(
         f"A process on a CPU needs {least or 'about '}{show(memory['process'], 'B')} for it, with the libraries' "
-        "memory and the holes of its heap: an estimate, set by what 20 networks took at batch 8: 18 lay within a "
-        "tenth; of others it was 0.7 to 1.7 times what they took."
+        "memory and the holes of its heap: an estimate, within a tenth of what 16 to 18 of 20 networks took at batch "
+        "8; of others, small ones above all, it was 0.7 to 1.4 times that."
     )
     if workspaces := memory["workspaces"]:
         lines.append(

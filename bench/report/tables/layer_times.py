@@ -371,8 +371,8 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     lines = [_whole_words(whole, names)]
     if place := place_of_difference(of, against):
         lines.append(
-            f"By layers, nearly all of the difference is within {plain(place.module)}, {place.layers} of them together: "
-            f"{_sign_show(place.effect.estimate)} ({_ends(place.effect)})."
+            f"By layers, nearly all of the difference is within {plain(place.module)}, {place.layers} of them "
+            f"together: {_sign_show(place.effect.estimate)} ({_ends(place.effect)})."
         )
     if not certain:
         count = min(len(table.times) for table in (of, against))

@@ -184,6 +184,14 @@ def test_an_answer_for_another_count_of_images_is_told(shades: Path, rows: str) 
     assert dict(record.error or {})["message"].endswith(f"returned [{count}, 4] for 4 images")
 
 
+def test_an_answer_with_another_count_of_logits_is_told(shades: Path) -> None:
+    """Such are features, of which there may be more than classes."""
+    (shades / "wide.py").write_text(NET.replace(".abs()\n", ".abs().repeat(1, 1 + (len(images) > 2))\n"))
+    record = evaluate(shades, f"{shades}/wide.py:Net", overrides=["batch_size=4"]).summary.records[-1]
+    assert record.status == "invalid_model"
+    assert dict(record.error or {})["message"].endswith("returned [4, 8] for 4 images, not 4 logits each")
+
+
 def test_another_size_crops_the_same_share(shades: Path) -> None:
     top1 = ok(evaluate(shades, overrides=["input_size=6"])).measurement("top1")
     assert top1 is not None

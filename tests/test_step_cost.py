@@ -19,6 +19,7 @@ from bench.archs.naming import resolve
 from bench.costs import prepare
 from bench.costs._operators import BACKWARD
 from bench.costs._storage import without_storage
+from bench.costs._trace import trace
 from bench.costs.calls import Followed
 from bench.costs.work import Step, Work, count_pass
 from bench.errors import InvalidModelError
@@ -246,6 +247,22 @@ def test_recurrent_layers_in_one_kernel_of_a_card_cost_as_much(projected: int) -
     assert whole.calls[0, 0].forward.macs == parts[0, 0].forward.macs
     assert whole.calls[0, 0].forward.operators < parts[0, 0].forward.operators
     assert not whole.unused
+
+
+def test_a_fused_cell_of_a_card_multiplies_nothing_beside_its_gates() -> None:
+    class Cell(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gates = nn.Linear(48, 32)
+
+        def forward(self, x: Tensor) -> Tensor:
+            gates = self.gates(x.flatten(1))
+            return torch.ops.aten._thnn_fused_lstm_cell(gates, gates, gates[:, :8])[0]  # type: ignore[no-any-return]
+
+    with without_storage():
+        made = trace(Cell().eval(), (1, 3, 4, 4))
+    assert made.failure is None
+    assert (made.first, made.uncounted) == (48 * 32, {})
 
 
 def test_a_long_sequence_is_one_kernel_of_a_step() -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
-from bench.archs.returned import tensors_of
+from bench.archs.returned import answer_of
 from bench.costs import Subject, prepare
 from bench.costs._arguments import dtypes_of
 
@@ -89,7 +89,7 @@ def _answers(subject: Subject) -> bool:
     trace = subject.trace
     if trace.failure is not None or not one_answer_each(trace.result, 1):
         return False
-    first = next(tensors_of(trace.result), None)
+    first = answer_of(trace.result)
     vectors = len(first) if first is not None and first.dim() == 2 else 0
     return vectors < 2 or bool(math.prod(subject.shape) % vectors)
 

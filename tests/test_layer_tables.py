@@ -205,6 +205,18 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
     assert (one["of"], one["against"], one["certain"]) == ("head", "head", True)
 
 
+def test_doubts_about_the_times_of_two_networks_are_told_beside_their_difference() -> None:
+    slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
+    assert not any("In doubt" in line for line in forms.differences_document(slow, fast).notes)
+    slow, fast = (
+        replace(slow, flags=("contended", "above_roofline")),
+        replace(fast, flags=("contended", "noisy")),
+    )
+    first, second = forms.differences_document(slow, fast).notes[-2:]
+    assert first.startswith("In doubt, of lenet5, alexnet: contended: other work")
+    assert second.startswith("In doubt, of alexnet: noisy: ")
+
+
 def test_a_larger_difference_that_one_process_makes_uncertain_stays_first() -> None:
     slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
     stem, *others = slow.layers

@@ -245,10 +245,12 @@ def _table(processes: list[Process], machine: pd.DataFrame, depth: int | None) -
         unused_parameters=first.detail.get("unused_parameters"),
         partial=tuple(partial_of(rows, shares)),
     )
-    return replace(table, flags=(*table.flags, _ABOVE)) if _is_above(table) else table
+    return replace(table, flags=(*table.flags, ABOVE)) if _is_above(table) else table
 
 
-_ABOVE = "above_roofline"
+ABOVE = "above_roofline"
+"""The doubt about ceilings that are too low."""
+
 _WINOGRAD = 2.25  # times fewer products than are counted, of a 3 x 3 convolution
 
 

@@ -12,7 +12,7 @@ from bench.analysis.layer_differences import (
     place_of_difference,
     whole_difference,
 )
-from bench.analysis.layers import Layer, LayerTable
+from bench.analysis.layers import ABOVE, Layer, LayerTable
 from bench.errors import listed
 from bench.io import finite_json
 from bench.records.flags import explain
@@ -367,7 +367,8 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     whole = whole_difference(of, against)
     certain = sorted((d for d in differences if d.certain), key=lambda d: -abs(d.effect.estimate))
     names = [plain(table.arch) for table in (of, against)]
-    levelled = [line for table in (of, against) for line in _levelled_words(table, named=True)]
+    last = [line for table in (of, against) for line in _levelled_words(table, named=True)]
+    last += _doubts_of_both(of, against)
     lines = [_whole_words(whole, names)]
     if place := place_of_difference(of, against):
         lines.append(
@@ -377,7 +378,7 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     if not certain:
         count = min(len(table.times) for table in (of, against))
         lines.append(f"No layer differs for certain, of {len(differences)}, with {count} processes each.")
-        return lines + levelled
+        return lines + last
     first = ", ".join(f"{_name(d)} {_sign_show(d.effect.estimate)}" for d in certain[:3])
     lines.append(
         f"{len(certain)} of {len(differences)} layers differ for certain (Holm); the largest: {first}."
@@ -385,7 +386,17 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     if not differences[0].certain:  # one disturbed process is enough for that
         larger = f"{_name(differences[0])} {_sign_show(differences[0].effect.estimate)}"
         lines.append(f"Larger, and not certain: {larger}; more processes tell.")
-    return lines + levelled
+    return lines + last
+
+
+def _doubts_of_both(of: LayerTable, against: LayerTable) -> list[str]:
+    """Return a sentence for each doubt about the times of either network."""
+    networks: dict[str, list[str]] = {}
+    for table in (of, against):
+        for flag in table.flags:
+            networks.setdefault(flag, []).append(plain(table.arch))
+    networks.pop(ABOVE, None)  # of the machine's ceilings, and not of times
+    return [f"In doubt, of {listed(names)}: {flag}: {explain(flag)}." for flag, names in networks.items()]
 
 
 def _whole_words(whole: Effect, names: Sequence[str]) -> str:

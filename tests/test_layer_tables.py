@@ -19,7 +19,12 @@ from make_records import NETS, make_run
 
 from bench.analysis._layer_processes import Process, levelled_of
 from bench.analysis.frame import to_frame
-from bench.analysis.layer_differences import layer_differences, place_of_difference, whole_difference
+from bench.analysis.layer_differences import (
+    foremost,
+    layer_differences,
+    place_of_difference,
+    whole_difference,
+)
 from bench.analysis.layer_trace import trace_events
 from bench.analysis.layers import Layer, LayerTable
 from bench.report.tables import layer_times as forms
@@ -203,6 +208,15 @@ def test_a_layer_that_is_slower_is_named_first_and_for_certain() -> None:
     assert len(shown.table.rows) == len(slow.layers) + 1
     (one, *_) = forms.differences_json(slow, fast)
     assert (one["of"], one["against"], one["certain"]) == ("head", "head", True)
+
+
+def test_where_there_is_no_room_for_all_the_certain_differences_have_it() -> None:
+    slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
+    stem, *others = slow.layers
+    times = tuple(s + 20e-3 * disturbed for s, disturbed in zip(stem.times, (0, 0, 0, 0, 1), strict=True))
+    every = layer_differences(with_layers(slow, replace(stem, times=times), *others), fast)
+    names = [[d.of.name for d in foremost(every, most) if d.of] for most in (1, 2)]
+    assert names == [["head"], [stem.name, "head"]]
 
 
 def test_doubts_about_the_times_of_two_networks_are_told_beside_their_difference() -> None:

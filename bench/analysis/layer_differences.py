@@ -108,6 +108,12 @@ def layer_differences(of: LayerTable, against: LayerTable) -> list[Difference]:
     return sorted(differences, key=lambda d: -abs(d.effect.estimate))
 
 
+def foremost(differences: Sequence[Difference], most: int) -> list[Difference]:
+    """Return up to so many differences, in their order: of more, those that are certain have the room."""
+    kept = sorted(range(len(differences)), key=lambda i: not differences[i].certain)[:most]
+    return [differences[i] for i in sorted(kept)]
+
+
 def compared_layers(run: Run) -> list[tuple[LayerTable, LayerTable]]:
     """Return the first network of a comparison beside each of its baselines whose layers were timed alike."""
     timed = [r for r in latest(run.records).values() if r.job.task == "versus"]

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.layer_differences import Difference, layer_differences
+from bench.analysis.layer_differences import Difference, foremost, layer_differences
 from bench.analysis.layers import Layer, LayerTable
 from bench.report.figures import figure
 from bench.report.figures._labels import Point, place_labels
@@ -206,7 +206,8 @@ def _name_slowest(axes: Axes, table: LayerTable) -> None:
     title="Two networks side by side",
     caption="The layers in which two networks differ most in time, aligned by class, shape, work and name; with the "
     "95 % interval of the difference over processes. Hollow are differences that are not certain (Welch, "
-    "Holm-corrected), and all where there is one process. To the right of the line the first network takes longer.",
+    "Holm-corrected), and all where there is one process; where there is no room for all, certain ones have it. To the "
+    "right of the line the first network takes longer.",
     needs="jobs of the task layers of two networks, run alike",
     place=73,
 )
@@ -241,7 +242,7 @@ def _pairs(tables: Sequence[LayerTable]) -> Iterator[tuple[LayerTable, LayerTabl
 
 def _side_by_side(axes: Axes, of: LayerTable, against: LayerTable) -> None:
     every = layer_differences(of, against)
-    shown = every[:_MOST_LAYERS]
+    shown = foremost(every, _MOST_LAYERS)
     for place, difference in enumerate(shown):
         effect = difference.effect
         colour = COLOURS[1] if effect.estimate > 0 else COLOURS[0]
@@ -256,7 +257,7 @@ def _side_by_side(axes: Axes, of: LayerTable, against: LayerTable) -> None:
     axes.set_ylim(len(shown) - 0.4, -0.6)
     ticks_at(axes.yaxis, list(range(len(shown))), [_pair_name(difference) for difference in shown])
     names = [drawable(table.arch, 30) for table in (of, against)]
-    part = f", the {len(shown)} largest of {len(every)}" if len(every) > len(shown) else ""
+    part = f", the {len(shown)} foremost of {len(every)}" if len(every) > len(shown) else ""
     axes.set_title(f"{names[0]} less {names[1]}{part}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench.analysis.layer_differences import (
     Difference,
+    foremost,
     is_certain,
     layer_differences,
     place_of_difference,
@@ -319,9 +320,7 @@ def _differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) ->
 
     Where there is no room for all, those that are certain have it.
     """
-    differences = layer_differences(of, against)
-    kept = sorted(range(len(differences)), key=lambda i: not differences[i].certain)[:most]
-    shown = [differences[i] for i in sorted(kept)]
+    shown = foremost(layer_differences(of, against), most)
     scale = Scale.of(max(of.network.estimate, against.network.estimate) / 10, "s")
     names = [plain(table.arch) for table in (of, against)]
     heads = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,12 @@ from torch import Tensor, nn
 
 import bench
 from bench.api._objects import name_of, names_of
-from bench.archs.naming import resolve
-from bench.errors import ConfigError, InvalidModelError, StoreError
+from bench.archs.naming import parse, resolve
+from bench.archs.naming._ways import NetworkName
+from bench.archs.naming.session import file_of
+from bench.archs.naming.sources import COPIES
+from bench.errors import ConfigError, InvalidModelError, StoreError, UnknownNameError
+from bench.execution._copies import copies_of
 
 
 class Local(nn.Module):
@@ -57,7 +63,7 @@ def test_equal_objects_have_one_name_and_others_another() -> None:
     first = Local()
     assert name_of(first) == name_of(first)
     assert name_of(first) != name_of(Local())  # other weights
-    assert name_of(first).endswith("/Local.py:Local")
+    assert re.fullmatch(r"session@[0-9a-f]{8}:Local", name_of(first))
     assert resolve(name_of(Local)).build(num_classes=9).head.out_features == 9
 
 
@@ -84,7 +90,9 @@ def test_a_user_without_a_name_and_a_folder_that_cannot_be_made(
         raise KeyError("getpwuid(): uid not found: 12345")
 
     monkeypatch.setattr("getpass.getuser", nobody)
-    assert f"bench-{os.getuid()}/" in name_of(Local())
+    name = name_of(Local())
+    assert f"bench-{os.getuid()}/" in str(file_of(parse(name)))
+    assert parse(name) == NetworkName("session", name.partition(":")[0], "Local")
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     with pytest.raises(StoreError, match="Local cannot be written to .*Not a directory") as caught:
@@ -92,10 +100,31 @@ def test_a_user_without_a_name_and_a_folder_that_cannot_be_made(
     assert "TMPDIR" in str(caught.value.tip)
 
 
+def test_an_object_whose_file_is_gone_says_so() -> None:
+    name = name_of(Local())
+    shutil.rmtree(file_of(parse(name)).parent)
+    with pytest.raises(UnknownNameError, match="was an object of a session, and is gone") as caught:
+        resolve(name)
+    assert "path/to/file.py:NAME" in str(caught.value.tip)
+
+
+def test_an_object_is_found_among_copies_at_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = name_of(Local())
+    copies = copies_of([resolve(name).card])
+    root = copies.lay_down(tmp_path / "copies")
+    shutil.rmtree(file_of(parse(name)).parent)
+    monkeypatch.setenv(COPIES, str(root))
+    assert root in file_of(parse(name)).parents
+    assert resolve(name).build(num_classes=9).head.out_features == 4  # an instance stays as it is
+
+
 def test_objects_are_shown_and_run(tmp_path: Path) -> None:
-    frame = bench.show(Local())
+    shown = Local()
+    frame = bench.show(shown)
     assert frame["parameters"].sum() == (27 + 1) * 5 + (5 + 1) * 4
-    assert frame.attrs["arch"].endswith("Local.py:Local")
+    assert frame.attrs["arch"] == name_of(shown)
     done = bench.run(
         "smoke", [Local(), "linear"], tasks=["cost"], overrides=["input_size=8"], results=tmp_path
     )

@@ -1,21 +1,20 @@
 """Networks that are objects of a session, such as of a notebook: they get a name, like a network in a file.
 
 Jobs run in processes of their own, to which an object goes by cloudpickle: its classes too, where no file defines them.
-The file that stands for it lies among temporary ones; a run that measured it cannot be repeated from its name alone.
+The file that stands for it lies among temporary ones, see `bench.archs.naming.session`; a run that measured it cannot be
+repeated from its name alone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import getpass
-import hashlib
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from bench.archs.naming.session import file_of, name_for
+from bench.archs.naming.sources import is_users
 from bench.errors import ConfigError, InvalidModelError, StoreError, typed_text
 from bench.io import atomic_write
 
@@ -35,7 +34,7 @@ import cloudpickle
 
 
 def name_of(network: Network) -> str:
-    """Return the name of a network: itself, or that of a file which was written for an object.
+    """Return the name of a network: itself, or that of an object, for which a file is written.
 
     Args:
         network: a name, a `torch.nn.Module`, or a class or function that returns one.
@@ -57,24 +56,18 @@ def name_of(network: Network) -> str:
     except Exception as error:  # pickling fails in many ways
         message = f"{name} cannot be sent to another process: {typed_text(error)}"
         raise InvalidModelError(message, "define it in a file, and give path/to/file.py:NAME") from error
-    folder = Path(tempfile.gettempdir()) / f"bench-{_user()}" / hashlib.sha256(content).hexdigest()[:12]
+    full = name_for(content, name)
+    file = file_of(full)
+    folder = file.parent
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for file, text in (("network.pkl", content), (f"{name}.py", _FILE.format(name=name).encode())):
-            with atomic_write(folder / file) as draft:
+        for path, text in ((folder / "network.pkl", content), (file, _FILE.format(name=name).encode())):
+            with atomic_write(path) as draft:
                 draft.write(text)
     except OSError as error:
         message = f"{name} cannot be written to {folder}: {error.strerror or error}"
         raise StoreError(message, "free space there, or name another folder in TMPDIR") from error
-    return f"{folder / name}.py:{name}"
-
-
-def _user() -> str:
-    """Return the name of the user; its number where a container has none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
+    return str(full)
 
 
 def _modules(network: Callable[..., nn.Module]) -> set[str]:
@@ -86,8 +79,6 @@ def _modules(network: Callable[..., nn.Module]) -> set[str]:
 def _pickled(network: Callable[..., nn.Module]) -> bytes:
     """Return a network as bytes, with all that the user's modules hold: a job's process may not find them by name."""
     import cloudpickle
-
-    from bench.archs.naming.sources import is_users
 
     modules = [sys.modules[name] for name in _modules(network) if name in sys.modules and name != "__main__"]
     own = [m for m in modules if getattr(m, "__file__", None) and is_users(Path(str(m.__file__)))]

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.archs.naming import parse
+from bench.archs.naming.session import file_of
 from bench.archs.naming.sources import COPIES, is_users, sources
 from bench.errors import BenchError
 from bench.io import expanded
@@ -162,6 +163,8 @@ def _defining_file(text: str) -> Path | None:
         name = parse(text)
     except BenchError:  # the plan has said so
         return None
+    if name.kind == "session":
+        return file_of(name)
     paths = [expanded(part) for part in (name.source, name.target) if part]
     modules = [
         Path(folder) / part

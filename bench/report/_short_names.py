@@ -1,4 +1,4 @@
-"""Names short enough for a chart: without the library, and of long ones that have most in common, the differences."""
+"""Names short enough for a chart: without where they are from, and of long ones that have most in common, the differences."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ OWN = "your own"
 _LONG = 24  # letters
 _PATTERN, _ARROW = "pattern:", " -> "
 _LIBRARIES = ("torchvision:", "timm:", "hf:")
+_SESSION = re.compile(r"session@[0-9a-f]+:")  # before the name of an object of a Python session
 _SAVED = (".pt2", ".pt", ".pth", ".torchscript")
 
 
@@ -29,10 +30,8 @@ def shortened(table: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, p
         table = table.assign(family=table["family"].mask(table["network"].isin(own), OWN))
         frame = frame.assign(family=frame["family"].mask(frame["arch"].isin(own), OWN))
     networks = _short_patterns(names)
-    bare = Counter(_without_library(name) for name in names)
-    networks |= {
-        n: _without_library(n) for n in names if bare[_without_library(n)] == 1 and n.startswith(_LIBRARIES)
-    }
+    bare = Counter(map(_without_source, names))
+    networks |= {n: s for n in names if (s := _without_source(n)) != n and bare[s] == 1}
     recipes = _short_recipes(frame["recipe"].dropna().unique())
     if networks.keys() == set(networks.values()) and recipes.keys() == set(recipes.values()):
         return table, frame
@@ -57,8 +56,8 @@ def is_own(name: str) -> bool:
     return name.endswith(_SAVED) or (bool(colon) and f"{beginning}:" not in (*_LIBRARIES, _PATTERN))
 
 
-def _without_library(name: str) -> str:
-    return name.partition(":")[2] if name.startswith(_LIBRARIES) else name
+def _without_source(name: str) -> str:
+    return name.partition(":")[2] if name.startswith(_LIBRARIES) or _SESSION.match(name) else name
 
 
 def _renamed(label: str, network: str, networks: dict[str, str], recipes: dict[str, str]) -> str:

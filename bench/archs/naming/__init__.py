@@ -6,6 +6,7 @@
     path/to/file.py:NAME        of the user's, in a file
     package.module:NAME         of the user's, in a module
     path/to/folder:NAME         an entry of the folder's hubconf.py
+    session@DIGEST:NAME         an object of a Python session, such as a notebook's class
     path/to/net.pt2             saved by torch.export
     path/to/net.pt              saved by torch.jit (.pt, .pth, .torchscript)
     pattern:INPUT -> ... -> FC  layers in a row, see `bench.archs.pattern`

@@ -30,6 +30,7 @@ from bench.archs.naming._digests import together
 from bench.archs.naming._imports import imported, relative_imports
 from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import NetworkName
+from bench.archs.naming.session import file_of
 from bench.archs.naming.sources import is_users, sources
 from bench.errors import InvalidModelError, UnknownNameError, nearest, typed_text, unknown_name
 from bench.io import no_file
@@ -85,7 +86,17 @@ class _Code(NamedTuple):
 
 
 def _loaded_code(name: NetworkName) -> _Code:
+    if name.kind == "session":
+        return _load_object(name)
     return _load_file(name.source) if name.kind == "file" else _load_module(name.source)
+
+
+def _load_object(name: NetworkName) -> _Code:
+    file = file_of(name)
+    if not file.is_file():
+        tip = "define it in a file, and give path/to/file.py:NAME"
+        raise UnknownNameError(f"{name.bare} was an object of a session, and is gone with its temporary file", tip)
+    return _load_file(str(file))
 
 
 def load(file: str) -> ModuleType:

@@ -42,9 +42,14 @@ def test_a_help_has_no_types_of_python():
         )
 
 
-def test_no_line_of_a_help_is_wider_than_a_terminal():
+def test_no_line_of_a_help_is_wider_than_a_terminal(monkeypatch):
     for words in ["", *COMMANDS]:
         assert max(map(len, help_of(*words.split()).splitlines())) <= 80
+    monkeypatch.setenv("COLUMNS", "36")
+    for words in ["", "facts", *COMMANDS]:
+        result = CliRunner().invoke(app, [*words.split(), "--help"])
+        lines = result.output.partition("Examples:\n")[0].splitlines()  # examples stay whole, to be copied
+        assert max(map(len, lines)) <= 36, words
 
 
 @pytest.mark.parametrize(

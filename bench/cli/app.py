@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from bench import __version__
 from bench.cli import (
@@ -41,7 +40,7 @@ from bench.cli import (
 )
 from bench.cli import list as list_
 from bench.cli._common import EXIT_USAGE, examples_of
-from bench.cli._help import Command, UsageError
+from bench.cli._help import Command, Group, UsageError
 from bench.cli._interrupts import EXIT_CANCELLED
 from bench.cli._streams import open_standard_streams, show_error
 from bench.registry import PLUGINS
@@ -105,7 +104,7 @@ class _Built(Mapping[str, Any]):
 _ENTRIES: dict[str, _Entry] = {}
 
 
-class _Groups(TyperGroup):
+class _Groups(Group):
     """Commands by what they are for, with the first example of each; wrong words end as all other errors do."""
 
     def main(self, *args: Any, **extra: Any) -> Any:

@@ -10,7 +10,7 @@ import typer
 
 from bench.cli._common import JsonOption, examples_of, handled
 from bench.cli._complete import networks
-from bench.cli._help import Command
+from bench.cli._help import Command, Group
 from bench.cli._streams import note, print_json, stdout
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.report.tables.cells import Fields
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

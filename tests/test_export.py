@@ -383,7 +383,12 @@ def test_folders_above_the_images_are_not_published(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "options", "message", "tip"),
     [
-        ("eval-results", {}, "needs dataset", "--set dataset=ILSVRC/imagenet-1k"),
+        (
+            "eval-results",
+            {},
+            "needs dataset and task_id",
+            "--set dataset=ILSVRC/imagenet-1k --set task_id=default",
+        ),
         ("eval-results", {"dataset": "owner/name"}, "needs task_id", "--set task_id=default"),
         ("eval-results", {"dataset": "pictures", "task_id": "x"}, "no id of the Hub", "OWNER/NAME"),
         ("eval-results", {**HUB, "scale": "permille"}, "scale permille", "fraction, percent"),

@@ -52,15 +52,16 @@ class Results:
         """The names of the runs, for messages."""
         return ", ".join(run.name for run in self.runs)
 
-    def option(self, name: str, example: str) -> str:
-        """Return an option that the format cannot do without.
+    def required(self, **examples: str) -> list[str]:
+        """Return the options that the format cannot do without, which are named by an example each.
 
         Raises:
-            ConfigError: where it was not given; it shows how to, with the example.
+            ConfigError: where some were not given; it names all of them, and shows how to.
         """
-        if not self.options.get(name):
-            raise ConfigError(f"the format needs {name}, which no result says", f"--set {name}={example}")
-        return self.options[name]
+        if lacking := [name for name in examples if not self.options.get(name)]:
+            tip = " ".join(f"--set {name}={examples[name]}" for name in lacking)
+            raise ConfigError(f"the format needs {' and '.join(lacking)}, which no result says", tip)
+        return [self.options[name] for name in examples]
 
 
 _Make: TypeAlias = Callable[[Results], str | bytes | Files]

@@ -48,8 +48,8 @@ _EXAMPLE = "ILSVRC/imagenet-1k"
 )
 def _eval_results(results: Results) -> Files:
     """Return the function that writes a file for each network."""
-    dataset = _hub_id(results.option("dataset", _EXAMPLE))
-    task = results.option("task_id", "default")
+    named, task = results.required(dataset=_EXAMPLE, task_id="default")
+    dataset = _hub_id(named)
     scale = _SCALES.get(results.options.get("scale", "fraction"))
     if scale is None:
         raise ConfigError(f"scale {results.options['scale']} is none", f"one of {', '.join(_SCALES)}")

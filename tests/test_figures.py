@@ -180,7 +180,7 @@ def test_data_sets_are_never_mixed_in_a_panel() -> None:
     assert figure is not None
     by_title = {axes.get_title("left"): sorted(texts(axes)) for axes in figure.axes}
     assert by_title == {
-        "Top-5 as published, 1000 classes": ["alexnet", "vgg16", "zfnet"],
+        "Top-1 as published, 1000 classes": ["alexnet", "vgg16", "zfnet"],
         "Top-1 on cifar10, 8 epochs, std v1": ["alexnet", "vgg16"],
         "Top-1 on mnist, 8 epochs, std v1": ["lenet5", "zfnet"],
     }
@@ -242,8 +242,13 @@ def test_published_accuracies_of_other_tasks_stand_apart() -> None:
     )
     assert [(kind.title, kind.rows["value"].tolist()) for kind in accuracies(table)] == [
         ("Top-1 as published, 10 classes", [0.93]),
-        ("Top-5 as published, 1000 classes", [0.9]),
+        ("Top-1 as published, 1000 classes", [0.7, 0.72]),
     ]
+    table.loc[1, ["published_top1", "published_top5"]] = math.nan, 0.91  # with nothing else
+    for most, kinds in ((1, ["Top-1"]), (2, ["Top-1", "Top-5"])):
+        ours = [kind for kind in accuracies(table, most) if "1000" in kind.title]
+        assert [kind.title.partition(" as")[0] for kind in ours] == kinds
+    assert ours[1].rows["value"].tolist() == [0.9, 0.91]
 
 
 def test_ends_of_intervals_widen_a_range_up_to_its_own_size() -> None:

@@ -220,10 +220,10 @@ def test_best_values_are_marked_in_each_direction() -> None:
     assert best("Latency, batch 1") == [usual["latency"].idxmin()]
     assert best("Throughput") == [usual["throughput"].idxmax()]
     assert best("Peak memory") == []  # of small networks it is the library's
-    assert best("Top-5, published") == ["resnet152"]
+    assert best("Top-1, published") == ["resnet152"]
     assert best("Parameters") == best("MACs") == []  # neither few nor many is better
-    assert "\\textbf{94.3}" in to_latex(shown, "x")
-    assert "**94.3**" in to_markdown(shown)
+    assert "\\textbf{78.6}" in to_latex(shown, "x")
+    assert "**78.6**" in to_markdown(shown)
 
 
 def test_a_time_of_one_process_is_told_as_such_and_not_the_best() -> None:
@@ -441,7 +441,11 @@ def test_a_long_name_is_broken_after_a_mark_where_it_has_one(name: str, width: i
 
 
 def test_how_published_numbers_were_tested_is_said_only_beside_such_numbers() -> None:
-    column = Column("protocol", "Tested on", show="differing", tells_of="top5")
-    table = pd.DataFrame({"protocol": ["1 crop", "1 crop"], "top5": [0.9, None]})
+    column = Column("protocol", "Tested on", show="differing", tells_of=("top1", "top5"))
+    table = pd.DataFrame({"protocol": ["1 crop", "1 crop"], "top1": [None, None], "top5": [0.9, None]})
     assert view(table, [column]).note == "Tested on: 1 crop"
     assert view(table.assign(top5=None), [column]).note == ""
+    other = view(table.assign(protocol=["1 crop", "dense"], top1=[None, 0.7]), [column])
+    assert [row[0].text for row in other.rows] == ["1 crop", "dense"]
+    beside = table.assign(protocol=["1 crop", "of other images"])
+    assert view(beside, [column]).note == "Tested on: 1 crop"  # the second row has no such number

@@ -9,12 +9,12 @@ from typing import Literal
 from bench.analysis._flag_columns import FLAGGED
 from bench.analysis.entry import Dtype, Entry
 from bench.analysis.frame import entries
-from bench.analysis.keys import VARIANT
+from bench.analysis.keys import PUBLISHED, VARIANT
 from bench.analysis.replicates import SHARES
 from bench.plan.task import INPUT, TAUGHT, Quantity, summarised
 
 CARD = (
-    *("family", "year", "published_top1", "published_top5"),
+    *("family", "year", *PUBLISHED),
     *("published_source", "published_protocol"),
     *("published_size", "published_channels", "published_classes"),
 )

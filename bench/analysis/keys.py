@@ -22,6 +22,19 @@ WAY = [*SHAPE, *VARIANT]
 CEILING = ["run", "device", "precision", "threads"]
 """Of what a machine's ceilings are."""
 
+PUBLISHED = ("published_top1", "published_top5")
+"""Published accuracies, in the order of all tables and figures; answers and races go by the first."""
+
+
+def published_keys(table: pd.DataFrame) -> list[str]:
+    """Return which published accuracies are shown of some rows: top-1, and top-5 where one was published with no other.
+
+    Nothing where none is known.
+    """
+    top1, top5 = PUBLISHED
+    known, alone = table[top1].notna(), table[top5].notna() & table[top1].isna()
+    return [key for key, rows in ((top1, known), (top5, alone)) if rows.any()]
+
 
 def keys_of(frame: pd.DataFrame, columns: Sequence[str]) -> list[tuple[object, ...]]:
     """Return the key of each row, for a lookup: what is missing in two rows is equal there."""

@@ -66,18 +66,21 @@ def _count(key: str) -> _Cell:
     return lambda row: "" if row.get(key) is None else f"{row[key]:,}"
 
 
-def _top5(row: JsonObject) -> str:
-    from bench.units import percent
+def _published(key: str) -> _Cell:
+    def cell(row: JsonObject) -> str:
+        from bench.units import percent
 
-    top5 = (row.get("published") or {}).get("top5")
-    return "" if top5 is None else percent(top5)
+        share = (row.get("published") or {}).get(key)
+        return "" if share is None else percent(share)
+
+    return cell
 
 
 def _protocol(row: JsonObject) -> str:
     from bench.plan.card import protocol_of
 
     published = row.get("published") or {}
-    return protocol_of(published) or "" if "top5" in published else ""
+    return protocol_of(published) or "" if {"top1", "top5"} & published.keys() else ""
 
 
 _TITLES = {
@@ -89,9 +92,11 @@ _TITLES = {
     "exports": "Formats of exports",
     "configs": "Experiments",
 }
-_NUMBERS = ("year", "parameters", "px", "least px", "published top-5", "classes", "channels", "train", "test")
+_TOP1, _TOP5 = "published top-1", "published top-5"
+_NUMBERS = ("year", "parameters", "px", "least px", _TOP1, _TOP5, "classes", "channels", "train", "test")
 _LONG = ("paper", "source")  # columns that are shown on demand
-_KEEP = {"paper": 3, "source": 3, "year": 2, "parameters": 2, "family": 0, "least px": 0}  # see `Head.keep`
+# See `Head.keep`.
+_KEEP = {"paper": 3, "source": 3, "year": 2, "parameters": 2, _TOP1: 2, _TOP5: 0, "family": 0, "least px": 0}
 _COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
     "archs": {
         "name": _text("name"),
@@ -100,7 +105,8 @@ _COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
         "parameters": _count("parameters"),
         "px": _text("input_size"),
         "least px": _text("min_input"),
-        "published top-5": _top5,
+        _TOP1: _published("top1"),
+        _TOP5: _published("top5"),
         "tested on": _protocol,
         "paper": _text("paper"),
     },

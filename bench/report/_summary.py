@@ -13,7 +13,7 @@ import pandas as pd
 from bench.analysis.comparison import Progress
 from bench.analysis.flags import Row
 from bench.analysis.frame import named
-from bench.analysis.keys import VARIANT
+from bench.analysis.keys import PUBLISHED, VARIANT
 from bench.analysis.machine import Drift, dig, torch_version
 from bench.analysis.plausibility import doubts
 from bench.analysis.replicates import pooled
@@ -154,11 +154,11 @@ def _values(values: Sequence[str]) -> str:
 def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:
     """Return (network, published accuracies and how they were tested, source) of each network that has one."""
     rows = table.drop_duplicates("network")
-    rows = rows[rows["published_top1"].notna() | rows["published_top5"].notna()]
+    rows = rows[rows[[*PUBLISHED]].notna().any(axis=1)]
     lines = []
     for row in rows.to_dict("records"):
         protocol = row["published_protocol"]
-        values = f"top-1 {percent(row['published_top1'])}, top-5 {percent(row['published_top5'])}"
+        values = ", ".join(f"top-{k[-1]} {percent(row[k])}" for k in PUBLISHED if not missing(row[k]))
         values += f" ({plain(protocol)})" if isinstance(protocol, str) and protocol else ""
         lines.append((plain(row["network"]), values, plain(row["published_source"] or DASH)))
     return lines

@@ -7,13 +7,14 @@ import json
 from bench import __version__
 from bench.analysis.comparison import failures
 from bench.analysis.flags import Row
+from bench.analysis.keys import PUBLISHED
 from bench.io import finite_json
 from bench.plan.task import Quantity
 from bench.report.exports import Results, export
 from bench.report.exports._numbers import Number, numbers_of, plain, rows_of, settings_of
 from bench.report.tables._view import missing
 
-_CARD = ("family", "year", "published_top1", "published_top5", "published_source", "published_protocol")
+_CARD = ("family", "year", *PUBLISHED, "published_source", "published_protocol")
 
 
 @export(

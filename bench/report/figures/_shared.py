@@ -19,7 +19,7 @@ from bench.analysis.choosing import pareto_front
 from bench.analysis.comparison import STATUS_WORDS, row_labels
 from bench.analysis.flags import doubts_of
 from bench.analysis.frame import PENDING
-from bench.analysis.keys import WAY
+from bench.analysis.keys import PUBLISHED, WAY, published_keys
 from bench.analysis.shapes import as_published, as_trained
 from bench.errors import listed
 from bench.plan.task import INPUT
@@ -52,21 +52,19 @@ class AccuracyKind:
     rows: pd.DataFrame
 
 
-def accuracies(table: pd.DataFrame, first: str = "published_top5") -> list[AccuracyKind]:
+def accuracies(table: pd.DataFrame, most: int = len(PUBLISHED)) -> list[AccuracyKind]:
     """Return each kind of accuracy that the table has, published first; neither tasks nor trainings are mixed.
 
     A published one stands against what was counted and timed in the shape that it is of; rows of another have none.
     """
-    return [*published(table[as_published(table)], first), *trained(table)]
+    return [*published(table[as_published(table)], most), *trained(table)]
 
 
-def published(table: pd.DataFrame, first: str = "published_top5") -> Iterator[AccuracyKind]:
-    """Yield the published accuracies of each count of classes: the one that comes `first` where any is known."""
+def published(table: pd.DataFrame, most: int = len(PUBLISHED)) -> Iterator[AccuracyKind]:
+    """Yield the published accuracies of each count of classes, at most so many, see `published_keys`."""
     for classes, rows in table.groupby("published_classes", dropna=False):
-        keys = sorted(("published_top5", "published_top1"), key=lambda key: key != first)
-        key = next((key for key in keys if rows[key].notna().any()), keys[-1])
-        known = rows[rows[key].notna()]
-        if len(known):
+        for key in published_keys(rows)[:most]:
+            known = rows[rows[key].notna()]
             name, count = f"Top-{key[-1]}", _count(", {:.0f} classes", classes)
             protocol = known.get("published_protocol", None)
             known = known.assign(value=known[key], spread=math.nan, protocol=protocol)

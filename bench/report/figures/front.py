@@ -149,7 +149,7 @@ def _parts(table: pd.DataFrame, costs: Sequence[_Cost]) -> Iterator[Part]:
 
 def _measured(rows: pd.DataFrame, cost: _Cost) -> Iterator[AccuracyKind]:
     """Yield the kinds with those rows alone whose cost was measured in the shape of their accuracy."""
-    for kind in accuracies(rows[rows[cost.key] > 0], first="published_top1"):
+    for kind in accuracies(rows[rows[cost.key] > 0], most=1):
         yield replace(kind, rows=_with_cost(kind.rows[kind.rows[cost.key] > 0], cost.key))
 
 

@@ -26,7 +26,7 @@ from bench.report._choice import TITLES
 from bench.report._raced import bare_name, race_table, races_of
 from bench.report._short_names import OWN
 from bench.report.figures._style import COLOURS, family_name, looks
-from bench.report.tables._columns import COMPARISON, PUBLISHED_TOP1, published_share, quantity_column
+from bench.report.tables._columns import COMPARISON, published_share, quantity_column
 from bench.report.tables._view import Column, missing, number, share, spread, whole
 from bench.report.text import plain
 from bench.units import UNITS, Scale, exactly
@@ -50,7 +50,6 @@ def _more() -> Iterator[Column]:
     for name in SHARES:
         title = f"Latency, {name[1:]}th percentile of a process"
         yield replace(titled["latency"], key=f"latency_{name}", title=title)
-    yield PUBLISHED_TOP1
     for task in tasks().values():
         yield from (titled[q.name] for q in task.quantities if q.title and q.beside)
     for name in _TRAINED:

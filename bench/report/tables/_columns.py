@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from bench.analysis.keys import PUBLISHED, published_keys
 from bench.analysis.replicates import PERCENTILES
 from bench.analysis.shapes import near_published
 from bench.claims.table import COUNTS, Native, in_print, published_table
@@ -89,7 +90,6 @@ def _published_at(row: Row) -> str:
     return "" if missing(size) or near_published(row) else f"at {size:.0f} px"
 
 
-_PUBLISHED_RAW = {"published_top1": "", "published_source": "", "published_size": "px"}
 _TRAINED_RAW = {
     "trained_channels": "",
     "trained_classes": "",
@@ -97,26 +97,31 @@ _TRAINED_RAW = {
     "trained_macs": "MAC",
 }
 
-_NETWORK: tuple[Column, ...] = (
-    Column("network", "Network", show="always", raw={"label": "", "family": ""}),
-    Column("year", "Year", whole, keep=0),
-    Column(
-        "published_top5",
-        "Top-5, published",
+
+def _published_accuracy(key: str) -> Column:
+    return Column(
+        key,
+        f"Top-{key[-1]}, published",
         published_share,
         "%",
-        raw=_PUBLISHED_RAW,
         better="higher",
         within=("published_protocol",),
         exact=True,
         marked=True,
-    ),
+    )
+
+
+_NETWORK: tuple[Column, ...] = (
+    Column("network", "Network", show="always", raw={"label": "", "family": ""}),
+    Column("year", "Year", whole, keep=0),
+    *map(_published_accuracy, PUBLISHED),
     Column(
         "published_protocol",
         "Published, tested on",
         show="differing",
+        raw={"published_source": "", "published_size": "px"},
         narrow=False,
-        tells_of="published_top5",
+        tells_of=PUBLISHED,
     ),
 )
 _WAYS: tuple[Column, ...] = (
@@ -148,10 +153,6 @@ COMPARISON: tuple[Column, ...] = (
     Column("evaluated_on", "Evaluated on"),
 )
 """The network, what is counted of it, how it was run, what was measured then, and how it was trained."""
-
-_TOP5 = next(column for column in COMPARISON if column.key == "published_top5")
-PUBLISHED_TOP1 = replace(_TOP5, key="published_top1", title="Top-1, published", raw={})
-"""What answers and races go by; the comparison has it in files alone, and the page shows it."""
 
 _ACCURACY = next(column for column in COMPARISON if column.key == "accuracy")
 
@@ -186,7 +187,9 @@ def comparison_view(table: pd.DataFrame, *, narrow: bool = False) -> View:
 
     `narrow` leaves out the columns that only a page has room for.
     """
-    return view(table, [column for column in COMPARISON if column.narrow or not narrow])
+    spared = {*PUBLISHED} - {*published_keys(table)}
+    shown = (column for column in COMPARISON if column.key not in spared)
+    return view(table, [column for column in shown if column.narrow or not narrow])
 
 
 def _published(row: Row, column: Column, _scale: Scale) -> Cell:
@@ -204,14 +207,9 @@ def _published(row: Row, column: Column, _scale: Scale) -> Cell:
 
 
 def _page_columns(table: pd.DataFrame) -> Iterator[Column]:
-    """Yield the columns of the comparison, counts as published behind our own, and top-1 in the place of top-5.
-
-    Where there is any top-1, the page has top-5 on demand.
-    """
-    folded = {"published_top5"} if table["published_top1"].notna().any() else set()
+    """Yield the columns of the comparison, counts as published behind our own; top-5 on demand where any has top-1."""
+    folded = {*PUBLISHED} - {*published_keys(table)[:1]}
     for column in COMPARISON:
-        if column is _TOP5:
-            yield PUBLISHED_TOP1
         shown = column.narrow or column.key == "published_protocol"
         yield replace(column, narrow=shown and column.key not in folded)
         if column.key in COUNTS:

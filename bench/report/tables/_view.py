@@ -120,12 +120,17 @@ class Column:
     exact: bool = False  # whether its numbers are counted or as published, so that they need no interval
     marked: bool = False  # whether the best is marked, see `bench.analysis.flags`
     keep: int = 1  # see `Head.keep`
-    tells_of: str = ""  # the column whose numbers it tells of, and without which it is not shown
+    tells_of: Sequence[str] = ()  # the columns whose numbers it tells of; a row without any of them has no cell
 
     @property
     def numeric(self) -> bool:
         """Whether its cells are numbers."""
         return self.cell not in (_words, machine, status)
+
+    def cell_of(self, row: Row, scale: Scale) -> Cell:
+        """Return the cell of a row."""
+        untold = bool(self.tells_of) and all(missing(row[key]) for key in self.tells_of)
+        return EMPTY if untold else self.cell(row, self, scale)
 
 
 def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
@@ -137,9 +142,7 @@ def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
     shown: list[Column] = []
     common: dict[str, str] = {}
     for column in columns:
-        if column.tells_of and not table[column.tells_of].notna().any():
-            continue
-        texts = {column.cell(row, column, Scale(1.0, "")).text for row in rows} - {DASH}
+        texts = {column.cell_of(row, Scale(1.0, "")).text for row in rows} - {DASH}
         if column.show in ("differing", "telling") and len(texts) == 1:
             common[column.title] = f"{texts.pop()} {column.unit}".rstrip()
         elif column.show == "always" or (texts and (column.show != "telling" or _telling(rows, column.key))):
@@ -153,7 +156,7 @@ def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
 def _column(table: pd.DataFrame, rows: Sequence[Row], column: Column) -> tuple[Head, list[Cell]]:
     """Return the head of a column and its cells, with their marks; what all of them have, the head says."""
     scale, remarks = _scale(table, column), _of_all(rows, column.key)
-    cells = [flagged(column.cell(row, column, scale), flags_of(row, column.key), remarks) for row in rows]
+    cells = [flagged(column.cell_of(row, scale), flags_of(row, column.key), remarks) for row in rows]
     if column.marked:
         best = {i for ahead in leaders_of(rows, column, [cell.text for cell in cells]) for i in ahead.best}
         cells = [replace(cell, best=i in best) for i, cell in enumerate(cells)]

@@ -1,8 +1,8 @@
 """Networks that are objects of a session, such as of a notebook: they get a name, like a network in a file.
 
 Jobs run in processes of their own, to which an object goes by cloudpickle: its classes too, where no file defines them.
-The file that stands for it lies among temporary ones, see `bench.archs.naming.session`; a run that measured it cannot be
-repeated from its name alone.
+The file that stands for it lies among temporary ones, see `bench.archs.naming.session`; a run that measured it cannot
+be repeated from its name alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names short enough for a chart: without where they are from, and of long ones that have most in common, the differences."""
+"""Names short enough for a chart: without where they are from; of long ones that are much alike, the differences."""
 
 from __future__ import annotations
 

@@ -95,7 +95,9 @@ def _load_object(name: NetworkName) -> _Code:
     file = file_of(name)
     if not file.is_file():
         tip = "define it in a file, and give path/to/file.py:NAME"
-        raise UnknownNameError(f"{name.bare} was an object of a session, and is gone with its temporary file", tip)
+        raise UnknownNameError(
+            f"{name.bare} was an object of a session, and is gone with its temporary file", tip
+        )
     return _load_file(str(file))
 
 

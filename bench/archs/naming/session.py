@@ -1,6 +1,6 @@
 """Ways in: an object of a Python session, such as a class that a notebook's cell defines, ``session@1a2b3c4d:Net``.
 
-Whoever holds the object leaves a file among temporary ones, from which processes make it again, see `bench.api._objects`.
+Whoever holds the object leaves a file among temporary ones, from which processes make it again: `bench.api._objects`.
 """
 
 from __future__ import annotations

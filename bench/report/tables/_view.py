@@ -120,7 +120,7 @@ class Column:
     exact: bool = False  # whether its numbers are counted or as published, so that they need no interval
     marked: bool = False  # whether the best is marked, see `bench.analysis.flags`
     keep: int = 1  # see `Head.keep`
-    tells_of: Sequence[str] = ()  # the columns whose numbers it tells of; a row without any of them has no cell
+    tells_of: Sequence[str] = ()  # columns whose numbers it tells of; without any of them a row has no cell
 
     @property
     def numeric(self) -> bool:

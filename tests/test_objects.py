@@ -41,11 +41,6 @@ def build(num_classes: int = 4) -> nn.Module:
     return Local(num_classes, width=7)
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-
 def test_a_name_is_its_own() -> None:
     assert name_of("resnet18") == "resnet18"
 

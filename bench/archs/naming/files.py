@@ -1,4 +1,4 @@
-"""Ways in: the user's networks, in a file, in a module, or in a folder for torch.hub, ``path/to/folder:NAME``.
+"""Ways in: the user's networks, in a file, a module, or a folder for torch.hub, ``path/to/folder:NAME``, or an object.
 
 An entry of a folder's hubconf.py is read from the disk. What the file lists as `dependencies` must be importable. An
 entry that would load weights by default is told not to.
@@ -17,6 +17,7 @@ from bench.archs import Arch
 from bench.archs._arguments import Parameters
 from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import WAYS, NetworkName, Way
+from bench.archs.naming.session import DIGITS
 from bench.errors import UnknownNameError, UnsupportedError
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
@@ -107,6 +108,16 @@ def _is_importable(module: str) -> bool:
         return False
 
 
+WAYS.add(
+    "session",
+    Way(
+        place=15,
+        begins=re.compile(rf"(?P<source>session@[0-9a-f]{{{DIGITS}}}):"),
+        target=_IDENTIFIER,
+        resolve=_resolve,
+        parameters=_parameters,
+    ),
+)
 WAYS.add(
     "file",
     Way(

@@ -1,4 +1,4 @@
-"""Ways in: an object of a Python session, such as a class that a notebook's cell defines, ``session@1a2b3c4d:Net``.
+"""Objects of a Python session, such as a class that a notebook's cell defines, by name: ``session@1a2b3c4d:Net``.
 
 Whoever holds the object leaves a file among temporary ones, from which processes make it again: `bench.api._objects`.
 """
@@ -8,21 +8,19 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
-import re
 import tempfile
 from pathlib import Path
 
-from bench.archs import Arch
-from bench.archs._arguments import Parameters
-from bench.archs.naming._ways import WAYS, NetworkName, Way
+from bench.archs.naming._ways import NetworkName
 from bench.archs.naming.sources import COPIES
 
-_DIGITS = 8  # of the digest that is in the name
+DIGITS = 8
+"""Of the digest that is in the name."""
 
 
 def name_for(content: bytes, target: str) -> NetworkName:
     """Return the name of an object: what it is called, and of what content."""
-    return NetworkName("session", f"session@{hashlib.sha256(content).hexdigest()[:_DIGITS]}", target)
+    return NetworkName("session", f"session@{hashlib.sha256(content).hexdigest()[:DIGITS]}", target)
 
 
 def file_of(name: NetworkName) -> Path:
@@ -39,27 +37,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def _resolve(name: NetworkName) -> Arch:
-    from bench.archs.naming import _user_code  # imports torch
-
-    return _user_code.resolve(name)
-
-
-def _parameters(name: NetworkName) -> Parameters:
-    from bench.archs.naming import _user_code
-
-    return _user_code.parameters(name)
-
-
-WAYS.add(
-    "session",
-    Way(
-        place=15,
-        begins=re.compile(rf"(?P<source>session@[0-9a-f]{{{_DIGITS}}}):"),
-        target=re.compile(r"[^\W\d]\w*"),
-        resolve=_resolve,
-        parameters=_parameters,
-    ),
-)

@@ -208,13 +208,13 @@ def test_least_error_falls_with_the_years() -> None:
     by_year, by_depth = figure.axes
     (line,) = (line for line in by_year.lines if line.get_linestyle() == "-")
     expected = [
-        (2012, 0.182),
-        (2013, 0.182),
-        (2013, 0.165),
-        (2014, 0.165),
-        (2014, 0.081),
-        (2015, 0.081),
-        (2015, 0.0671),
+        (2012, 0.407),
+        (2013, 0.407),
+        (2013, 0.384),
+        (2014, 0.384),
+        (2014, 0.256),
+        (2015, 0.256),
+        (2015, 0.2285),
     ]
     np.testing.assert_allclose(np.asarray(line.get_xydata()), expected)
     depths = [x for points in by_depth.lines for x in np.atleast_1d(points.get_xdata())]

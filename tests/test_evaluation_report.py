@@ -62,13 +62,16 @@ def test_the_tables_say_all(run: Run) -> None:
     ]
     rows = {key: [[cell.text for cell in row] for row in view.rows] for key, _, view, _ in tables.titled}
     assert [row[0] for row in rows["accuracy"]] == ["torchvision:resnet50 V2", "b", "b · bf16"]
-    assert [row[6:8] for row in rows["accuracy"]][:2] == [
+    assert [row[5:7] for row in rows["accuracy"]][:2] == [
         ["reproduced", "–"],
         ["not reproduced", "interpolation"],
     ]
     assert [row[1] for row in rows["tries"]] == ["interpolation", "colour order", "label order"]
-    assert rows["agreement"][0][2:5] == ["fp32", "bf16", "100.0"]
+    assert rows["agreement"][0][1:4] == ["fp32", "bf16", "100.0"]
     assert len(rows["classes"]) == 10
+    assert {view.note for key, _, view, _ in tables.titled if key in ("accuracy", "pairs")} == {
+        "Data: imagefolder:pictures val"  # of all rows, and so in no column
+    }
     (reproduced, not_reproduced) = tables.verdicts
     assert "reproduced: 90.00 %" in reproduced
     assert "Explained by interpolation" in not_reproduced
@@ -76,11 +79,22 @@ def test_the_tables_say_all(run: Run) -> None:
 
 def test_numbers_in_cells_have_their_intervals(run: Run) -> None:
     titled = {key: view for key, _, view, _ in EvaluationTables.of(to_frame([run])).titled}
-    cell = titled["accuracy"].rows[0][3]
+    cell = titled["accuracy"].rows[0][2]
     low, high = wilson_interval(270, 300)
     assert (cell.text, cell.note) == ("90.0", f"{100 * low:.1f} – {100 * high:.1f}")
-    assert "by chance" in titled["accuracy"].rows[0][8].note
-    assert titled["accuracy"].rows[1][2].note == "1 left out"
+    assert "by chance" in titled["accuracy"].rows[0][7].note
+    assert titled["accuracy"].rows[1][1].note == "1 left out"
+
+
+def test_data_that_differ_have_a_column(tmp_path: Path) -> None:
+    records = [
+        evaluated(tmp_path, "a", LABELS, LABELS, data=f"imagefolder:{place}") for place in ("here", "there")
+    ]
+    titled = {
+        key: view for key, _, view, _ in EvaluationTables.of(to_frame([run_of(tmp_path, *records)])).titled
+    }
+    assert [head.title for head in titled["accuracy"].heads][:2] == ["Network", "Data"]
+    assert not titled["accuracy"].common
 
 
 def test_images_that_were_left_out_are_named_once(tmp_path: Path) -> None:
@@ -88,7 +102,8 @@ def test_images_that_were_left_out_are_named_once(tmp_path: Path) -> None:
     records = [evaluated(tmp_path, name, LABELS, LABELS, left_out=30) for name in "ab"]
     tables = EvaluationTables.of(to_frame([run_of(tmp_path, *records)]))
     (view,) = (view for key, _, view, _ in tables.titled if key == "left_out")
-    assert [cell.text for cell in view.rows[0]] == ["imagefolder:pictures val", "0/cut 0.jpg", "cut"]
+    assert view.common == {"Data": "imagefolder:pictures val"}
+    assert [cell.text for cell in view.rows[0]] == ["0/cut 0.jpg", "cut"]
     assert (len(view.rows), len(tables.values["left_out"])) == (20, 30)
 
 

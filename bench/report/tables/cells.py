@@ -82,6 +82,15 @@ class View:
         """Return ``Device: cuda · Precision: fp32``, what is the same for every row."""
         return " · ".join(f"{title}: {text}" for title, text in self.common.items())
 
+    def told_once(self, title: str) -> View:
+        """Return the table without the column of a title where it is the same in every row, and is told below."""
+        at = next((i for i, head in enumerate(self.heads) if head.title == title), None)
+        if at is None or len(texts := {row[at].text for row in self.rows}) != 1:
+            return self
+        heads = [*self.heads[:at], *self.heads[at + 1 :]]
+        rows = [[*row[:at], *row[at + 1 :]] for row in self.rows]
+        return View(heads, rows, {**self.common, title: texts.pop()})
+
     @property
     def footnotes(self) -> dict[str, str]:
         """Return a letter for each flag that its cell's note does not say in words, in order of appearance."""

@@ -128,7 +128,11 @@ class EvaluationTables:
             ),
             "classes": ("By class", _classes_view(read.every)),
         }
-        titled = [(key, title, view, _NOTES[key]) for key, (title, view) in views.items() if view.rows]
+        titled = [
+            (key, title, view.told_once("Data"), _NOTES[key])
+            for key, (title, view) in views.items()
+            if view.rows
+        ]
         files = [
             (f"evaluation_{name}.csv", csv_text(pd.DataFrame(rows))) for name, rows in values.items() if rows
         ]

@@ -400,6 +400,12 @@ def test_only_quantities_that_rows_differ_in_can_be_chosen() -> None:
     assert chosen["accuracy"]["within"] == ["dataset", "recipe", "epochs"]
     assert (chosen["macs"]["exact"], chosen["macs"]["within"]) == (True, ["in_channels", "num_classes"])
     assert (chosen["accuracy"]["exact"], chosen["accuracy"]["at"]) == (False, [])
+    other = replace(job(NETS[1]), num_classes=7)
+    mixed = data_of(
+        make_run([record(job(NETS[0]), NETS[0], counted(NETS[0])), record(other, NETS[1], counted(NETS[1]))])
+    )
+    assert "macs" in mixed["quantities"]
+    assert "num_classes" not in mixed["quantities"]  # what it tells apart, not what it costs
     assert chosen["throughput"]["better"] == "higher"
     assert (chosen["year"]["better"], chosen["year"]["whole"]) == ("neither", True)
 

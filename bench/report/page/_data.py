@@ -144,9 +144,13 @@ def _scales(unit: str) -> list[Scale]:
     return sorted({Scale.of(10.0**power, unit) for power in range(-12, 16)}, key=lambda scale: scale.factor)
 
 
+_IMAGES = ("in_channels", "num_classes")  # what a network is given and tells apart, not what it costs or does
+
+
 def _quantities(table: pd.DataFrame) -> list[Column]:
     """Return the columns that rows differ in, as numbers, and percentiles that some rows are refused."""
-    columns = [c for c in _COLUMNS if c.cell in _NUMERIC and c.key in table]
+    told = [c for c in _COLUMNS if c.cell in _NUMERIC and c.key in table]
+    columns = [c for c in told if c.key not in _IMAGES]
     needed = [c.key for c in columns if f"{c.key}_needed" in table and len(table) > 1]
     refused = {key for key in needed if table[f"{key}_needed"].notna().any()}
     return [

@@ -287,6 +287,51 @@ def test_a_module_whose_many_layers_make_the_difference_is_named(parts: int, tol
     )
 
 
+def test_a_module_without_a_counterpart_is_told_as_one() -> None:
+    """Of 16 parts none takes as long as what else differs; together they do."""
+    one, other = tables(*layer_records(NETS[0], 5), *layer_records(NETS[1], 5))
+    own = replace(
+        one.layers[0], name="stages.split", type="Split", kind="functions", path=("stages", "stages.split")
+    )
+    own = replace(own, output=(1, 3), times=(1e-4,) * 5)
+    names = [f"stages.split.{i}" for i in range(16)]
+    split = [
+        replace(own, name=name, type="Part", kind="layer", depth=3, path=(*own.path, name), times=(1e-5,) * 5)
+        for name in names
+    ]
+    below = one.layers[-1]  # all that is short, which has no module
+    assert below.path == ()
+    slow = with_layers(one, *one.layers[:-1], replace(own, depth=2), *split, below)
+    for made in (layer_differences(slow, other), layer_differences(other, slow)):
+        (alone,) = (d for d in made if not (d.of and d.against))
+        module = alone.of or alone.against
+        assert module is not None
+        assert (module.name, module.type, module.kind, module.depth) == (
+            "stages.split",
+            "17 layers",
+            "module",
+            2,
+        )
+        assert (module.path, module.output) == (own.path, own.output)
+        assert (module.macs, module.bytes) == (17 * own.macs, 17 * own.bytes)
+        assert abs(alone.effect.estimate) == pytest.approx(1e-4 + 16 * 1e-5)
+        assert len(made) == len(other.layers) + 1
+    whole = with_layers(one, replace(own, depth=2), *split)
+    assert (
+        len(layer_differences(whole, with_layers(other))) == 17
+    )  # where nothing is alike, nothing is hidden
+
+
+def test_layers_that_are_alike_and_differ_for_certain_are_told_as_such() -> None:
+    slow, fast = tables(*layer_records(NETS[0], 5, slower=1.5), *layer_records(NETS[1], 5))
+    said = "Alike in class, shape and work in both networks: head. "
+    assert any(line.startswith(said) for line in forms.differences_document(slow, fast).notes)
+    more = [replace(layer, macs=layer.macs + (layer.name == "head")) for layer in slow.layers]
+    assert not any(
+        "Alike" in line for line in forms.differences_document(with_layers(slow, *more), fast).notes
+    )
+
+
 @pytest.mark.parametrize(("made", "shown"), [(3, 1 / 3), (9, 1.0), (6, 2 / 3)])
 def test_a_layer_that_some_passes_call_has_its_time_times_their_share(made: int, shown: float) -> None:
     records = list(layer_records(NETS[0], 3))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis.frame import to_frame
-from bench.analysis.layers import Layer, LayerTable
+from bench.analysis.layers import Layer, LayerTable, joined
 from bench.records.store import Run, latest
 from bench.stats.comparisons import two_groups
 from bench.stats.effects import Effect
@@ -30,6 +30,16 @@ class Difference:
     def certain(self) -> bool:
         """Whether it is so for certain, see `is_certain`."""
         return is_certain(self.effect)
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether the two are of one class and shape, and do the same work."""
+        work = [
+            (one.type, one.output, one.parameters, one.macs, one.bytes)
+            for one in (self.of, self.against)
+            if one
+        ]
+        return len(work) == 2 and work[0] == work[1]
 
 
 def is_certain(effect: Effect) -> bool:
@@ -100,9 +110,10 @@ def _gap(of: LayerTable, against: LayerTable, module: str) -> float:
 def layer_differences(of: LayerTable, against: LayerTable) -> list[Difference]:
     """Return the layers of two networks side by side, those that differ most in time first.
 
-    Layers are told to be each other's by aligning the two sequences of calls: by class, shape, work and name.
+    Layers are told to be each other's by aligning the two sequences of calls: by class, shape, work and name. Those of
+    a module that has no counterpart are told as one, the module.
     """
-    pairs = list(_aligned(of.layers, against.layers))
+    pairs = list(_modules_alone(list(_aligned(of.layers, against.layers))))
     effects = corrected([_effect(*pair, len(of.times), len(against.times)) for pair in pairs])
     differences = [Difference(*pair, effect) for pair, effect in zip(pairs, effects, strict=True)]
     return sorted(differences, key=lambda d: -abs(d.effect.estimate))
@@ -132,6 +143,34 @@ def _effect(a: Layer | None, b: Layer | None, n: int, m: int) -> Effect:
     return two_groups(*times, unit="processes")
 
 
+_Pair = tuple[Layer | None, Layer | None]
+
+
+def _modules_alone(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
+    """Yield the pairs, with all layers of the outermost module in which none has a partner as one."""
+    partners = {module for a, b in pairs if a and b for layer in (a, b) for module in layer.path}
+    modules: dict[tuple[bool, str], list[Layer]] = {}
+    for a, b in pairs:
+        layer = (a or b) if partners and not (a and b) else None
+        module = next((name for name in layer.path if name not in partners), "") if layer else ""
+        if layer and module:
+            modules.setdefault((layer is a, module), []).append(layer)
+        else:
+            yield a, b
+    for (is_first, module), layers in modules.items():
+        one = layers[0] if len(layers) == 1 else _as_one(module, layers)
+        yield (one, None) if is_first else (None, one)
+
+
+def _as_one(module: str, layers: Sequence[Layer]) -> Layer:
+    """Return the layers of a module as one, with the shape that its own functions put out, or else its last layer."""
+    path = layers[0].path[: layers[0].path.index(module) + 1]
+    last = layers[0] if layers[0].path == path else layers[-1]
+    depth = layers[0].depth - (len(layers[0].path) - len(path))
+    one = joined(layers, module, "module", f"{len(layers)} layers", depth)
+    return replace(one, path=path, output=last.output)
+
+
 _OF_ALL = ("group", "inner")  # of which a network has one at most
 _GAP = -1.0
 _ALIKE = 4.0
@@ -149,7 +188,7 @@ def _likeness(a: Layer, b: Layer) -> float:
     return _ALIKE * sum(same) / len(same)
 
 
-def _aligned(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[tuple[Layer | None, Layer | None]]:
+def _aligned(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[_Pair]:
     """Yield the layers of two sequences in pairs, in order, by the alignment with the highest sum of likenesses.
 
     Source: Needleman and Wunsch, Journal of Molecular Biology 48, 1970.
@@ -160,7 +199,7 @@ def _aligned(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[tuple[
             pair = scores[i - 1][j - 1] + _likeness(a, b)
             scores[i][j] = max(pair, scores[i - 1][j] + _GAP, scores[i][j - 1] + _GAP)
     i, j = len(first), len(second)
-    pairs: list[tuple[Layer | None, Layer | None]] = []
+    pairs: list[_Pair] = []
     while i or j:
         if i and j and scores[i][j] == scores[i - 1][j - 1] + _likeness(first[i - 1], second[j - 1]):
             i, j = i - 1, j - 1

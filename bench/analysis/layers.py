@@ -404,20 +404,29 @@ def _grouped(layers: Sequence[Layer], noise_s: float) -> Iterator[Layer]:
     yield from (layer for layer in layers if layer.time.estimate >= noise_s)
     if short:
         counts = Counter(layer.type for layer in short)
-        times = tuple(map(math.fsum, zip(*(layer.times for layer in short), strict=True)))
-        yield replace(
-            short[0],
-            name=f"{len(short)} below {1e6 * noise_s:.2g} µs each",
-            type=", ".join(f"{kind} ×{n}" for kind, n in counts.most_common()),
-            kind="group",
+        yield joined(
+            short,
+            f"{len(short)} below {1e6 * noise_s:.2g} µs each",
+            "group",
+            ", ".join(f"{kind} ×{n}" for kind, n in counts.most_common()),
             depth=1,
-            path=(),
-            output=(),
-            parameters=sum(layer.parameters for layer in short),
-            macs=sum(layer.macs for layer in short),
-            bytes=sum(layer.bytes for layer in short),
-            time=_over(times),
-            backward=math.nan,
-            times=times,
-            limits={},
         )
+
+
+def joined(layers: Sequence[Layer], name: str, kind: _Kind, types: str, depth: int) -> Layer:
+    """Return several layers as one: with their work and their times together, and no limits."""
+    times = tuple(map(math.fsum, zip(*(layer.times for layer in layers), strict=True)))
+    return Layer(
+        name=name,
+        type=types,
+        kind=kind,
+        depth=depth,
+        path=(),
+        output=(),
+        parameters=sum(layer.parameters for layer in layers),
+        macs=sum(layer.macs for layer in layers),
+        bytes=sum(layer.bytes for layer in layers),
+        time=_over(times),
+        backward=math.nan,
+        times=times,
+    )

@@ -385,6 +385,11 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     if not differences[0].certain:  # one disturbed process is enough for that
         larger = f"{_name(differences[0])} {_sign_show(differences[0].effect.estimate)}"
         lines.append(f"Larger, and not certain: {larger}; more processes tell.")
+    if alike := listed(_name(d) for d in certain if d.is_alike):
+        lines.append(
+            f"Alike in class, shape and work in both networks: {alike}. What runs before them, or where their memory "
+            "lies, may make that difference."
+        )
     return lines + last
 
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -29,6 +30,7 @@ from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record, count
+from bench.timing import _sampling
 
 # There is a worker for each core: threads that wait for one another there took up to four times the time of one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -42,6 +44,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 gc.disable()  # until all is imported, which stays; no test looks for garbage there
 TASKS.load()  # here, so that no test is slow for it
+probe._LOOK_S = 0.01  # a tenth: plans that tests make may be of a machine that is known less well
 DIGITS = DatasetCard(
     name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test"
 )
@@ -129,6 +132,9 @@ def pytest_collection_finish() -> None:
     """Look for garbage from now on, as all is imported that is imported at the top."""
     atexit.register(gc.unfreeze)
     gc.enable()
+    gc.set_threshold(
+        100_000, 50, 100
+    )  # a twentieth of the time of all tests went into looking as often as usual
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -242,6 +248,8 @@ def inline_jobs(monkeypatch: pytest.MonkeyPatch, counted_once: None) -> None:
     """Let commands run their jobs in this process: a server of processes takes seconds to start."""
     EXECUTORS.load()
     monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
+    # In a process that has imported all, a look for garbage takes longer than what is timed after it.
+    monkeypatch.setattr(_sampling, "_no_garbage_collection", nullcontext)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """README, recipes and a newcomer's ten tasks, line by line as they are written; what measures comes to made numbers.
 
-A newcomer's first command is that of a fresh interpreter, and measures; of those after it, what counts and trains is
-run here.
+A newcomer's first command has a process of its own, and measures; of those after it, what counts and trains is run
+here. What a fresh interpreter needs, `test_bare.py` shows.
 """
 
 from __future__ import annotations
@@ -205,8 +205,7 @@ def test_the_ten_tasks_of_a_newcomer(executor: StandIn, monkeypatch: pytest.Monk
     as_it_is = stand_in.time_of  # but that the narrow network takes half of the time of the other
     monkeypatch.setattr(stand_in, "time_of", lambda name, *of: as_it_is("Net", *of) / (1 + ("=8" in name)))
     first, *others = newcomers_tasks()
-    fresh = [sys.executable, "-m", *shlex.split(first.lines[0])]
-    done = subprocess.run(fresh, capture_output=True, text=True, check=False)
+    done = warm.run([sys.executable, "-m", *shlex.split(first.lines[0])], text=True)
     assert done.returncode == 0, done.stderr
     printed = {first.title: done.stdout + done.stderr}
     for task in others:

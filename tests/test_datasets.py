@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from bench.contracts import check_dataset
 from bench.datasets import DATASETS, Images, Split, _mismatch, data_root, find, read
@@ -63,8 +64,13 @@ def _find(name: str, unpacked: Path) -> Path | None:
     if own and (Path(own) / FOLDERS[name]).is_dir():
         return Path(own)
     if name == "cifar10" and PACKED_CIFAR10.is_file():
-        runpy.run_path(str(PACKED_CIFAR10))["main"](unpacked)
-        return unpacked
+        of_all = unpacked.parents["PYTEST_XDIST_WORKER" in os.environ]
+        shared = of_all / "cifar10"  # of all workers: it takes seconds
+        with FileLock(of_all / "cifar10.lock"):
+            if not shared.is_dir():
+                runpy.run_path(str(PACKED_CIFAR10))["main"](unpacked / "whole")
+                (unpacked / "whole").rename(shared)
+        return shared
     if name == "fashion_mnist" and DEBIAN_FASHION_MNIST.is_dir():
         raw = unpacked / FOLDERS[name]
         raw.mkdir(parents=True)

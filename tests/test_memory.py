@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from mmap import mmap
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ MB = 1 << 20
 
 
 def touch(megabytes: int) -> torch.Tensor:
-    return torch.ones(megabytes * MB // 4)
+    """Return ones in memory that is new to the process; malloc may give what large tensors before have left."""
+    new = torch.frombuffer(mmap(-1, megabytes * MB), dtype=torch.float32)
+    return new.fill_(1)
 
 
 def test_the_peak_is_of_what_the_call_needs_at_most() -> None:

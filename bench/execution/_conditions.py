@@ -233,6 +233,19 @@ def _set_casts(_: str) -> None:
     torch.clear_autocast_cache()  # else trainings under it would go on with weights that were cast before a step
 
 
+_UNSET = "unset"
+
+
+def _default_device() -> str:
+    """Return where tensors are made; where that was set, be it to the CPU, each call of torch takes longer."""
+    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return _UNSET if context is None else str(context.device)
+
+
+def _set_default_device(name: str) -> None:
+    torch.set_default_device(None if name == _UNSET else name)
+
+
 _CONDITIONS: Mapping[str, _Condition] = {
     "clocks": _Condition(_own_clocks, _set_clocks),
     "cores": _Condition(_cores, _set_cores),
@@ -253,7 +266,7 @@ _CONDITIONS: Mapping[str, _Condition] = {
         torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms
     ),
     "default_dtype": _Condition(torch.get_default_dtype, torch.set_default_dtype),
-    "default_device": _Condition(torch.get_default_device, torch.set_default_device),
+    "default_device": _Condition(_default_device, _set_default_device),
     "autocast": _Condition(_casts, _set_casts),
     "anomaly_detection": _Condition(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "onednn": _Condition(lambda: mkldnn.enabled, torch._C._set_mkldnn_enabled),

@@ -16,6 +16,7 @@ requirements for estimating Pearson, Kendall and Spearman correlations, Psychome
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import permutations
 from statistics import NormalDist
 from typing import Literal
@@ -82,8 +83,7 @@ def over_images(differences: Floats, resamples: int = _RESAMPLES) -> Effect:
     if count < 2:
         return Effect.none("one test image cannot decide" if count else "no test images", n=count)
     values, times = np.unique(np.round(differences, 12), return_counts=True)
-    drawn = np.random.default_rng(0).multinomial(count, times / count, size=resamples)
-    means = np.sort(drawn @ values / count)
+    means = _bootstrapped(tuple(values.tolist()), tuple(times.tolist()), resamples)
 
     def p_at(at: float) -> float:
         below = int(np.searchsorted(means, at, side="right"))
@@ -94,6 +94,16 @@ def over_images(differences: Floats, resamples: int = _RESAMPLES) -> Effect:
     how, floor = f"paired bootstrap over {count} test images", 2 / (resamples + 1)
     error = float(np.std(differences, ddof=1)) / math.sqrt(count)
     return tested(float(np.mean(differences)), ends, p_at, n=count, reason=how, p_floor=floor, error=error)
+
+
+@lru_cache(
+    maxsize=64
+)  # as many pairs as one evaluation is explained by, each of which is read at every stage
+def _bootstrapped(values: tuple[float, ...], times: tuple[int, ...], resamples: int) -> Floats:
+    """Return the means of samples drawn anew from values that were there so many times each, in order."""
+    count = sum(times)
+    drawn = np.random.default_rng(0).multinomial(count, np.array(times) / count, size=resamples)
+    return np.sort(drawn @ np.array(values) / count)
 
 
 def mcnemar(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> tuple[float, int, int]:

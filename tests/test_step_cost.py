@@ -249,6 +249,29 @@ def test_recurrent_layers_in_one_kernel_of_a_card_cost_as_much(projected: int) -
     assert not whole.unused
 
 
+@pytest.mark.filterwarnings("ignore:TF32")
+def test_weights_that_a_card_has_in_one_piece_as_well_are_read_once() -> None:
+    layer = nn.LSTM(3, 8, bidirectional=True, batch_first=True).to("meta")
+    weights, x = list(layer.parameters()), torch.zeros(2, 5, 3, device="meta")
+    state = x.new_zeros(2, 2, 8)
+    whole = torch.zeros(sum(w.numel() for w in weights), device="meta")
+    parts = [
+        part.view_as(w) for part, w in zip(whole.split([w.numel() for w in weights]), weights, strict=True)
+    ]
+
+    class Flat(nn.Module):
+        def forward(self, x: Tensor, piece: Tensor | None) -> Tensor:
+            args = (x, parts, 4, piece, state, state, 2, 8, 0, 1, True, 0.0, True, True, [], None)
+            return torch.ops.aten._cudnn_rnn(*args)[0]  # type: ignore[no-any-return]
+
+    network = Flat()
+    moved = [
+        count_pass(Followed(network), Step(lambda piece=piece: network(x, piece))).calls[0, 0].forward.bytes
+        for piece in (None, whole)
+    ]
+    assert moved[0] == moved[1] > 4 * whole.numel()
+
+
 def test_a_fused_cell_of_a_card_multiplies_nothing_beside_its_gates() -> None:
     class Cell(nn.Module):
         def __init__(self) -> None:

@@ -19,12 +19,12 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
+from torch._ops import HigherOrderOperator, OpOverload
 from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
@@ -229,7 +229,7 @@ class _Counting(TorchDispatchMode):
             work.operators += 1
             work.macs += macs
             call.again += macs if self.is_backward and torch.is_grad_enabled() else 0
-            work.bytes += _moved(packet, args, kwargs, out)
+            work.bytes += _moved(func, args, kwargs, out)
         return out
 
     def _use(self, values: object) -> None:
@@ -351,25 +351,31 @@ def _macs(func: OpOverload, args: Args, out: object) -> int:
     return complex_factor(args) * int(MATRIX[packet][1](arguments(args), arguments([first])))
 
 
-def _moved(packet: OpOverloadPacket, args: Args, kwargs: Kwargs, out: object) -> int:
+def _moved(func: OpOverload, args: Args, kwargs: Kwargs, out: object) -> int:
     """Return the bytes that an operator reads and writes: of a table those of the rows that it takes."""
-    written = sum(map(_bytes, _distinct(out)))
+    packet, given = func.overloadpacket, {_memory(tensor) for tensor in tensors_of((args, kwargs))} - {None}
+    # What it was given and hands on unchanged, as weights that a card has in one piece, is not written.
+    written = _bytes([t for t in tensors_of(out) if func._schema.is_mutable or _memory(t) not in given])
     read = (args[1:] if packet in _PICKING | _FILLING else args, kwargs)
     picked = min(_bytes(args[0]), written) if packet in _PICKING else 0
-    return sum(map(_bytes, _distinct(read))) + picked + written
+    return _bytes(read) + picked + written
 
 
-def _distinct(values: object) -> list[Tensor]:
-    return list({id(t): t for t in tensors_of(values)}.values())
+def _bytes(values: object) -> int:
+    """Return the bytes of the tensors among values, of those that share memory no more than there are of it.
+
+    So an expanded tensor has those behind it, and weights that a card has in one piece as well are there once.
+    """
+    by_memory: dict[int, list[Tensor]] = {}
+    for tensor in {id(t): t for t in tensors_of(values)}.values():
+        by_memory.setdefault(_memory(tensor) or id(tensor), []).append(tensor)
+    return sum(map(_together, by_memory.values()))
 
 
-def _bytes(tensor: Tensor) -> int:
-    """Return the bytes of a tensor, or of the memory behind it where that is less, as of an expanded one."""
-    size = tensor.numel() * tensor.element_size()
-    try:
-        return min(size, tensor.untyped_storage().nbytes())
-    except (NotImplementedError, RuntimeError):  # a tensor that stands for another has no memory of its own
-        return size
+def _together(tensors: Sequence[Tensor]) -> int:
+    """Return the bytes of tensors that share memory, or of one that has none of its own."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return size if _memory(tensors[0]) is None else min(size, tensors[0].untyped_storage().nbytes())
 
 
 def _shape(values: object) -> tuple[int, ...]:

@@ -226,7 +226,9 @@ def test_doubts_about_the_times_of_two_networks_are_told_beside_their_difference
         replace(slow, flags=("contended", "above_roofline")),
         replace(fast, flags=("contended", "noisy")),
     )
-    first, second = forms.differences_document(slow, fast).notes[-2:]
+    whole, *_, first, second = forms.differences_document(slow, fast).notes
+    assert whole.startswith("lenet5 takes 561 µs more than alexnet (")
+    assert whole.endswith("; in doubt: contended, noisy).")
     assert first.startswith("In doubt, of lenet5, alexnet: contended: other work")
     assert second.startswith("In doubt, of alexnet: noisy: ")
 

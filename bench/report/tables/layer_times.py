@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bench.analysis.layer_differences import (
     Difference,
@@ -368,7 +368,7 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     names = [plain(table.arch) for table in (of, against)]
     last = [line for table in (of, against) for line in _levelled_words(table, named=True)]
     last += _doubts_of_both(of, against)
-    lines = [_whole_words(whole, names)]
+    lines = [_whole_words(whole, names, _flags_of_both(of, against))]
     if place := place_of_difference(of, against):
         lines.append(
             f"By layers, nearly all of the difference is within {plain(place.module)}, {place.layers} of them "
@@ -395,21 +395,30 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
 
 def _doubts_of_both(of: LayerTable, against: LayerTable) -> list[str]:
     """Return a sentence for each doubt about the times of either network."""
+    networks = _flags_of_both(of, against).items()
+    return [f"In doubt, of {listed(names)}: {flag}: {explain(flag)}." for flag, names in networks]
+
+
+def _flags_of_both(of: LayerTable, against: LayerTable) -> dict[str, list[str]]:
+    """Return the doubts about times, and which of two networks they are of."""
     networks: dict[str, list[str]] = {}
     for table in (of, against):
         for flag in table.flags:
-            networks.setdefault(flag, []).append(plain(table.arch))
-    networks.pop(ABOVE, None)  # of the machine's ceilings, and not of times
-    return [f"In doubt, of {listed(names)}: {flag}: {explain(flag)}." for flag, names in networks.items()]
+            if flag != ABOVE:  # of the machine's ceilings
+                networks.setdefault(flag, []).append(plain(table.arch))
+    return networks
 
 
-def _whole_words(whole: Effect, names: Sequence[str]) -> str:
+def _whole_words(whole: Effect, names: Sequence[str], flags: Collection[str]) -> str:
     """Return a sentence on the difference of two networks as a whole."""
     first, second = names
     gap = show(abs(whole.estimate), "s")
     ends = _ends(whole)
     if is_certain(whole):
-        return f"{first} takes {gap} {'more' if whole.estimate > 0 else 'less'} than {second} ({ends})."
+        doubt = f"; in doubt: {', '.join(flags)}" if flags else ""
+        return (
+            f"{first} takes {gap} {'more' if whole.estimate > 0 else 'less'} than {second} ({ends}{doubt})."
+        )
     return f"Whether {first} takes more time than {second} is not certain: {_sign_show(whole.estimate)} ({ends})."
 
 

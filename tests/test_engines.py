@@ -14,7 +14,15 @@ from torch import Tensor, nn
 
 from bench.backends import BACKENDS, LOOKING, Backend, Engine, Runnable, _calibration, _engines, refusal
 from bench.backends._calibration import Calibration, calibration
-from bench.backends._engines import AnswerFirst, clipped_share, kinds_of, multiplies, refusal_on_cpu
+from bench.backends._engines import (
+    AnswerFirst,
+    clipped_share,
+    exported,
+    exporting,
+    kinds_of,
+    multiplies,
+    refusal_on_cpu,
+)
 from bench.datasets.evaluation import EvaluationSet
 from bench.errors import UnsupportedError, install_tip
 from bench.execution._worker import _measure
@@ -551,6 +559,23 @@ def test_an_engine_answers_with_the_logits_where_they_are_not_the_first(name: st
         backend.load()
         answer = torch.as_tensor(backend.prepare(model, images, job_of(backend=name)).call())
         assert torch.allclose(answer, model(images)["logits"], atol=1e-5)
+
+
+class Answers(dict[str, Tensor]):
+    """A class of its own, as libraries of networks have one, which torch does not know in a graph."""
+
+
+def test_a_graph_can_be_had_of_what_returns_a_class_of_its_own() -> None:
+    class Own(Several):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return Answers(super().forward(x))
+
+    model, images = Own().eval(), torch.randn(2, 3, 8, 8)
+    for strict in (True, False):
+        with exporting():
+            answer, features = exported(model, images, strict=strict).module()(images)
+            assert torch.allclose(answer, model(images)["logits"], atol=1e-5)
+            assert torch.allclose(features, model(images)["features"], atol=1e-5)
 
 
 @needs("onnx", "onnxscript", "onnxruntime")

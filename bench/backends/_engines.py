@@ -105,7 +105,7 @@ class AnswerFirst(nn.Module):
 
 
 def exported(model: nn.Module, images: Tensor, *, strict: bool = False) -> ExportedProgram:
-    """Return the graph of a network for images of this shape; within `exporting`.
+    """Return the graph of a network for images of this shape, its answer first; within `exporting`.
 
     Args:
         model: in evaluation mode.
@@ -116,6 +116,8 @@ def exported(model: nn.Module, images: Tensor, *, strict: bool = False) -> Expor
     example = (images.clone(),)
     if any(tensor.is_inference() for tensor in model.parameters()):
         model = copy.deepcopy(model)  # whose tensors are made here
+    if not isinstance(model, AnswerFirst):  # what a graph returns may be of no class that torch does not know
+        model = AnswerFirst(model)
     if strict:
         try:
             return torch.export.export(model, example, strict=True)

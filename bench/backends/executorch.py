@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
 from bench.backends._engines import (
-    AnswerFirst,
     exported,
     exporting,
     made_once,
@@ -96,9 +95,7 @@ def _lowered(model: nn.Module, images: Tensor) -> tuple[Any, bytes]:
     partitioner = importlib.import_module(_PARTITIONER).XnnpackPartitioner()
     logging.getLogger("executorch").setLevel(logging.ERROR)
     with exporting(), contextlib.redirect_stdout(io.StringIO()):
-        lowered = exir.to_edge_transform_and_lower(
-            exported(AnswerFirst(model), images), partitioner=[partitioner]
-        )
+        lowered = exir.to_edge_transform_and_lower(exported(model, images), partitioner=[partitioner])
         return lowered.exported_program(), bytes(lowered.to_executorch().buffer)
 
 

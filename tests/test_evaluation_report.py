@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluated import evaluated, read, right_so_often, run_of
+from make_records import NETS, make_run, records
 from test_reproduction import trained
 
 from bench.analysis.answers import answers
@@ -156,6 +157,36 @@ def test_the_page_and_the_document_show_it(run: Run) -> None:
     for text in ("What was tried", "Explained by interpolation", "Networks against each other"):
         assert text in page
         assert text in document
+
+
+def test_a_report_of_evaluations_alone_leads_with_them_and_says_no_number_twice(
+    tmp_path: Path,
+) -> None:
+    """Beside what was counted or timed the accuracies stand in the table of networks as well."""
+    labels = LABELS[:200]
+    shares = {"a": 0.9, "b": 0.7}
+    seen = [evaluated(tmp_path, net, right_so_often(labels, s, 10), labels) for net, s in shares.items()]
+    alone = content_of(run_of(tmp_path, *seen))
+    assert [key for key, _ in alone.sections] == ["evaluations", "figures", "environment"]
+    low, high = (f"{100 * end:.1f}" for end in wilson_interval(180, 200))
+    assert to_html(alone).count(f">90.0<small>{low} – {high}") == 1
+    beside = content_of(run_of(tmp_path, *seen), make_run(records(NETS[:2])))
+    assert {"evaluations", "comparison", "compare"} <= {key for key, _ in beside.sections}
+    assert beside.sections[0][0] != "evaluations"
+    assert "## Comparison" in to_document(beside)
+    document = to_document(alone)
+    assert "## Comparison" not in document
+    assert document.count(f"90.0 ({low} – {high})") == 1
+    assert document.index("## Evaluations") < document.index("## Figures")
+
+
+def test_evaluations_of_several_runs_name_their_run(tmp_path: Path) -> None:
+    runs = [
+        run_of(tmp_path / name, evaluated(tmp_path / name, "a", LABELS, LABELS)) for name in ("old", "new")
+    ]
+    (view,) = (view for key, _, view, _ in EvaluationTables.of(to_frame(runs)).titled if key == "accuracy")
+    at = [head.title for head in view.heads].index("Run")
+    assert [row[at].text for row in view.rows] == ["old", "new"]
 
 
 def test_a_report_opens_with_who_tells_the_most_right(run: Run, tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ class Content:
         return "studies" in self.first
 
     @property
+    def of_evaluations(self) -> bool:
+        """Whether all runs are evaluations, whose own tables have all that the comparison of networks would say."""
+        return "evaluations" in self.first
+
+    @property
     def front_speed(self) -> str | None:
         """Return the column of the speed that decides the answer; None where no accuracy is weighed against any."""
         return next((answer.columns[0] for answer in self.answers if answer.columns), None)
@@ -112,7 +117,11 @@ class Content:
             "environment": ("Method", True),
         }
         sections = {**{key: sections[key] for key in self.first}, **sections}
-        return [(key, name) for key, (name, filled) in sections.items() if filled]
+        again = _OF_COMPARISON if self.of_evaluations else ()
+        return [(key, name) for key, (name, filled) in sections.items() if filled and key not in again]
+
+
+_OF_COMPARISON = ("front", "comparison", "compare", "charts")  # sections of the comparison's rows
 
 
 def gather(
@@ -135,12 +144,21 @@ def gather(
     answered = () if led else answers(*charted)
     standings = [standing for rows in compared for standing in Ratio.standings(rows)]
     studies = studies_of(runs)
+    evaluations = EvaluationTables.of(frame)
+    evaluated = [
+        bool(evaluations.titled) and {r.job.task for r in run.records} == {"evaluate"} for run in runs
+    ]
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
         summary=summarise(runs, frame),
         first=[
             section
-            for section, of in (("studies", studies), ("verdicts", compared), ("engines", engines))
+            for section, of in (
+                ("studies", studies),
+                ("verdicts", compared),
+                ("engines", engines),
+                ("evaluations", evaluated),
+            )
             if runs and len(of) == len(runs) and all(of)
         ],
         leading=[*race_answers(frame), *(f"{plain(one.sentence, 1000)}." for one in standings)],
@@ -155,7 +173,7 @@ def gather(
         engine_notes=[note for rows in engines for note in EngineRow.notes(rows)],
         verdict_notes=[remark for rows in compared for remark in versus_remarks(rows)],
         trainings=view(accuracy_table(frame), TRAININGS),
-        evaluations=EvaluationTables.of(frame),
+        evaluations=evaluations,
         findings=findings_view(native),
         failures=view(failures(frame), FAILURES),
         sources=sources(table),

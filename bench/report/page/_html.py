@@ -34,7 +34,8 @@ def to_html(content: Content, beside: Collection[str] = ()) -> str:
     `beside` are the files that lie beside it, by their paths from its folder, such as ``table.csv``.
     """
     script, style = _own_script(), _joined("style", _STYLES, "css")
-    shown: dict[str, object] = {name: getattr(content, name) for name in (*content.__slots__, "sections")}
+    names = (*content.__slots__, "sections", "of_evaluations")
+    shown: dict[str, object] = {name: getattr(content, name) for name in names}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = _templates().get_template("page.html.j2")
     return page.render(

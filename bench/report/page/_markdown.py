@@ -31,6 +31,9 @@ def _opening(content: Content) -> Iterator[str]:
         yield from _figure(content.front_figure)
     yield from picks_markdown(content.answers)
     yield from (f"{markdown(sentence)}\n" for sentence in content.summary.drifts)
+    if content.of_evaluations:
+        yield from _evaluations(content)
+        return
     yield "## Comparison\n"
     yield to_markdown(content.comparison) if content.comparison.rows else "There is no record yet.\n"
     if content.sources:
@@ -67,7 +70,8 @@ def _rest(content: Content) -> Iterator[str]:
     for name, shown in (("Short trainings", content.trainings), ("Failures", content.failures)):
         if shown.rows:
             yield f"## {name}\n\n{to_markdown(shown)}"
-    yield from _evaluations(content)
+    if not content.of_evaluations:  # these open with them
+        yield from _evaluations(content)
     summary = content.summary
     if summary.doubts:
         yield "## Doubts\n"

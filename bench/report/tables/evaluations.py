@@ -230,6 +230,7 @@ _ACCURACY: Fields[Reproduction] = (
 )
 
 
+_RUN: Fields[Reproduction] = ((Head("Run", keep=2), lambda one: plain(one.evaluation.run)),)
 _AMONG: Fields[Reproduction] = (
     (
         Head("Among its classes", "%", numeric=True, note="top-1"),
@@ -239,9 +240,10 @@ _AMONG: Fields[Reproduction] = (
 
 
 def _accuracy_fields(rows: Sequence[Reproduction]) -> Fields[Reproduction]:
-    """Return the columns of accuracies; those of images of a part of a network's classes are told among these, too."""
+    """Return the columns of accuracies: of several runs which, of a part of a network's classes that among these."""
+    run = _RUN if len({one.evaluation.run for one in rows}) > 1 else ()
     among = _AMONG if any(one.evaluation.among is not None for one in rows) else ()
-    return (*_ACCURACY[:5], *among, *_ACCURACY[5:])
+    return (*_ACCURACY[:1], *run, *_ACCURACY[1:5], *among, *_ACCURACY[5:])
 
 
 def _images(one: Evaluation) -> Cell:

@@ -529,6 +529,36 @@ def test_a_report_of_nothing_has_nothing_to_complain_of(browser: Tab, tmp_path: 
         clean(browser, file)
 
 
+def test_a_phone_breaks_names_behind_their_marks_and_copies_them_whole(browser: Tab, tmp_path: Path) -> None:
+    names = ["torchvision:mobilenet_v3_large", "my_networks.py:Net(width=128)", "efficientnet_v2_s"]
+    page = tmp_path / "index.html"
+    nets = [replace(net, name=name) for net, name in zip(NETS, names, strict=False)]
+    page.write_text(to_html(content_of(make_run(records(nets)))), encoding="utf-8")
+    size = {"height": 844, "deviceScaleFactor": 1, "mobile": False}
+    browser.call("Emulation.setDeviceMetricsOverride", width=390, **size)
+    try:
+        browser.open(page)
+        names_in_cells = 'tbody th bdi, [id^="table-picks"] td bdi'
+        ends = browser.js(
+            f"[...document.querySelectorAll('{names_in_cells}')]"
+            + """.flatMap(name => {
+            const nodes = [...name.childNodes].filter(node => node.nodeType === Node.TEXT_NODE);
+            const letters = nodes.flatMap(node => [...node.data].map((letter, i) => {
+                const range = document.createRange();
+                range.setStart(node, i); range.setEnd(node, i + 1);
+                return [letter, range.getBoundingClientRect().top];
+            }));
+            return letters.filter(([, top], i) => letters[i + 1]?.[1] > top + 2).map(([letter]) => letter);
+        })"""
+        )
+        copied = browser.js(f"{ROWS}.map(row => row.cells[0].querySelector('bdi').textContent)")
+    finally:
+        browser.call("Emulation.setDeviceMetricsOverride", width=1280, **size)
+    assert ends
+    assert set(ends) <= set("_:.,( ")
+    assert sorted(copied) == sorted(names)
+
+
 def test_long_names_that_differ_at_their_ends_are_told_apart(browser: Tab, tmp_path: Path) -> None:
     names = [f"{'a_very_long_name_' * 3}of_a_file.py:TheNetwork(depth={depth})" for depth in (3, 4)]
     nets = [replace(NETS[i], name=name) for i, name in enumerate(names)]

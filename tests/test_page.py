@@ -34,7 +34,7 @@ from bench.report._summary import row_commands, summarise
 from bench.report.figures._drawing import Picture
 from bench.report.page import _html as html_module
 from bench.report.page._data import packed, page_data, to_script
-from bench.report.page._html import _figure_markup, _own_script, to_html
+from bench.report.page._html import _breakable, _figure_markup, _own_script, to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables._columns import page_view
 from bench.report.tables._studies import study_view
@@ -88,6 +88,20 @@ def test_page_tells_how_to_reproduce_without_the_path_of_the_program(html: str) 
     text = Page(html).text
     assert "bench run '<script>" in text
     assert "somewhere" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("torchvision:mobilenet_v3_large", ["torchvision:", "mobilenet_", "v3_", "large"]),
+        ("my_net.py:Net(width=128)", ["my_", "net.", "py:", "Net(", "width=128)"]),
+        ("x · cuda:0 · 1,000 of 1.5 (86 – 92)", ["x · cuda:0 · 1,000 of 1.5 (86 – 92)"]),
+        ("<b>a_b</b>", ["&lt;b&gt;a_", "b&lt;/b&gt;"]),
+    ],
+)
+def test_a_name_may_go_on_in_the_next_line_behind_its_marks(name: str, parts: list[str]) -> None:
+    assert _breakable(name).split("<wbr>") == parts
+    assert Page(_breakable(name)).text == name
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from bench.analysis.comparison import STATUS_WORDS
 from bench.records.flags import explain
@@ -73,6 +75,7 @@ def _templates() -> Environment:
     environment.filters["stored"] = _stored
     environment.filters["bound"] = bound
     environment.filters["study_view"] = study_view
+    environment.filters["breakable"] = _breakable
     return environment
 
 
@@ -84,6 +87,15 @@ def _own_script() -> str:
 def _stored(value: object) -> object:
     """Return what a cell sorts by and CSV has: a whole number without a point."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+# Behind a mark within a word, but not within a number or cuda:0; behind a hyphen every browser breaks by itself.
+_BREAKS = re.compile(r"(?<=\w[_:.,(/·])(?<!\d[.,/](?=\d))(?<!:(?=\d))(?=\w)")
+
+
+def _breakable(text: str) -> Markup:
+    """Return a text whose names may go on in the next line, so that a narrow cell breaks no word."""
+    return Markup("<wbr>").join(escape(part) for part in _BREAKS.split(text))
 
 
 def _figure_markup(figure: Picture) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +191,14 @@ def suggestion(name: str, known: Iterable[str], otherwise: str = "", *, prefix: 
     known = list(known)
     close = nearest(name, known, 1)
     return f"did you mean {prefix}{close[0]}?" if close else otherwise or f"known: {', '.join(known)}"
+
+
+def together(errors: Sequence[ConfigError]) -> ConfigError:
+    """Return one error that tells of several, each in a line of its own with its next step; one alone as it is."""
+    if len(errors) == 1:
+        return errors[0]
+    lines = dict.fromkeys(f"{one.message} ({one.tip})" if one.tip else one.message for one in errors)
+    return ConfigError("\n  ".join([f"{len(lines)} mistakes:", *lines]))
 
 
 _QUOTED = (

@@ -258,8 +258,29 @@ class TestOverrides:
     @pytest.mark.parametrize("key", ["seed", "precision"])
     def test_a_key_within_a_scalar_is_a_wrong_value_like_any_other(self, key: str) -> None:
         experiment = self.timed(seed=3, precision="fp32").narrowed(overrides=[f"{key}.x=1"])
-        with pytest.raises(ConfigError, match=rf"blocks\[0\].{key}: "):
+        with pytest.raises(ConfigError, match=rf"--set {key}: "):
             expand(experiment, make_catalog("a"))
+
+    def test_all_that_is_wrong_is_told_at_once_each_with_its_next_step(self) -> None:
+        with pytest.raises(ConfigError) as caught:
+            self.timed().narrowed(overrides=["batchsize=8", "seed=1", "presicion=fp16", "device"])
+        assert caught.value.message.splitlines()[0] == "3 mistakes:"
+        for said in ("batchsize", "batch_size?", "presicion", "precision?", "--set device: expected key"):
+            assert said in caught.value.message
+        assert "--set seed" not in caught.value.message
+        with pytest.raises(ConfigError) as caught:
+            Experiment.parse({"blocks": [{"task": "cost", "sede": 1, "input": 2, "grid": {"arch": ["a"]}}]})
+        assert "seed?" in caught.value.message
+        assert "input_size?" in caught.value.message
+
+    def test_wrong_values_are_told_at_once_and_by_the_option_that_gave_them(self) -> None:
+        overrides = ["batch_size=8img", "precision=float16"]
+        with pytest.raises(ConfigError) as caught:
+            expand(self.timed(seed="x").narrowed(overrides=overrides), make_catalog("a"))
+        told = dict(line.strip().split(": ", 1) for line in caught.value.message.splitlines()[1:])
+        assert set(told) == {"--set batch_size", "--set precision", "blocks[0].seed"}
+        assert told["--set precision"].endswith("(did you mean fp16?)")
+        assert told["--set batch_size"].endswith("got '8img' (write a number alone, without a unit)")
 
 
 class TestStudies:

@@ -65,6 +65,11 @@ def test_command_writes_timms_columns_and_says_what_is_lost(run: Bench) -> None:
         (["mine", "-f", "csv", "--set", "dataset=x"], 2, "the format has no option dataset"),
         (["mine", "-f", "model-card", "--set", "data=x"], 2, "dataset: id of the data set"),
         (["mine", "-f", "model-card", "--set", "dataset"], 2, "--set dataset=VALUE"),
+        (
+            ["mine", "-f", "eval-results", "--set", "x=1", "--set", "task=2", "--set", "dataset"],
+            2,
+            "3 mistakes",
+        ),
         (["mine", "--where", "family == 'vgg'"], 2, "no job of mine fits"),
         (["zero"], 2, "nothing is stored in zero"),
         (["other"], 1, "runs there: mine"),

@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.errors import ConfigError, suggestion
+from bench.errors import ConfigError, suggestion, together
 from bench.plan._yaml import find_yaml, is_by_device, load_yaml, read_yaml
 from bench.plan.files import configs_dir
 from bench.plan.settings import NetworkKeys
@@ -43,6 +43,11 @@ class Block:
     fixed: Mapping[str, object]
     path: str
     on_request: bool = False
+    overridden: frozenset[str] = frozenset()  # keys that `--set` gave
+
+    def place(self, key: str) -> str:
+        """Return where a key was given, for messages: ``--set batch_size``, or ``blocks[0].batch_size``."""
+        return f"--set {key}" if key.partition(".")[0] in self.overridden else self.path + key
 
     @property
     def archs(self) -> list[str]:
@@ -171,8 +176,14 @@ class Experiment:
             named = {b.task for b in experiment.blocks if TASKS.get(b.task).has_network}
             blocks = (_with(b, "arch", list(archs)) if b.task in named else b for b in experiment.blocks)
             experiment = replace(experiment, blocks=tuple(blocks))
+        wrong: list[ConfigError] = []
         for text in overrides:
-            experiment = _override(experiment, text)
+            try:
+                experiment = _override(experiment, text)
+            except ConfigError as error:
+                wrong.append(error)
+        if wrong:
+            raise together(wrong)
         return experiment
 
 
@@ -207,9 +218,12 @@ def _task(value: object, path: str) -> str:
 
 
 def _known_keys(data: Iterable[object], path: str, valid: Sequence[str]) -> None:
-    for key in data:
-        if key not in valid:
-            raise ConfigError(f"unknown key {path}{key}", suggestion(str(key), valid, prefix=path))
+    wrong = [key for key in data if key not in valid]
+    if wrong:
+        tips = (suggestion(str(key), valid, prefix=path) for key in wrong)
+        raise together(
+            [ConfigError(f"unknown key {path}{key}", tip) for key, tip in zip(wrong, tips, strict=True)]
+        )
 
 
 def _axis(value: object, path: str) -> list[object]:
@@ -249,8 +263,13 @@ def _override(experiment: Experiment, text: str) -> Experiment:
         valid = dict.fromkeys(itertools.chain(*keys.values()))
         message = f"--set {key}: no block of experiment {experiment.name} knows {steps[0]!r}"
         raise ConfigError(message, suggestion(steps[0], valid))
-    blocks = (_with_at(b, steps, value) if steps[0] in keys.get(b.task, ()) else b for b in experiment.blocks)
-    return replace(experiment, blocks=tuple(blocks))
+
+    def overridden(block: Block) -> Block:
+        given = block.overridden | {steps[0]}
+        known = steps[0] in keys.get(block.task, ())
+        return replace(_with_at(block, steps, value), overridden=given) if known else block
+
+    return replace(experiment, blocks=tuple(map(overridden, experiment.blocks)))
 
 
 def _with_at(block: Block, steps: Sequence[str], value: object) -> Block:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,10 @@ from operator import attrgetter
 from typing import Literal
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
-from bench.errors import ConfigError, DeviceError, suggestion, unknown_name
+from bench.errors import ConfigError, DeviceError, suggestion, together, unknown_name
 from bench.io import JsonObject, uncollected
 from bench.plan._yaml import is_by_device
 from bench.plan.card import ArchCard, DatasetCard
@@ -213,10 +216,10 @@ def _points(block: Block, catalog: Catalog) -> Iterator[tuple[ArchCard, dict[str
             point["arch"] = card.name
         written = point.get("device", "auto")
         if has_device:
-            point["device"] = _device(written, catalog, block.path)
+            point["device"] = _device(written, catalog, block.place("device"))
         if by_device:
             kind = str(point.get("device", "cpu")).partition(":")[0]
-            point = {key: _by_device(value, kind, block.path + key) for key, value in point.items()}
+            point = {key: _by_device(value, kind, block.place(key)) for key, value in point.items()}
         yield card, point, written
 
 
@@ -240,7 +243,7 @@ def _on_cards(planned: Planned, written: object, catalog: Catalog) -> Planned:
     return replace(planned, any_card=any_card, note="; ".join(filter(None, (planned.note, note))))
 
 
-def _device(name: object, catalog: Catalog, path: str) -> str:
+def _device(name: object, catalog: Catalog, place: str) -> str:
     """Return the device that `auto`, `all` or `cuda` means, or the one named, as one of the catalog's.
 
     Where there are several cards, it is the first; whether others may take its place, `_on_cards` tells.
@@ -258,7 +261,7 @@ def _device(name: object, catalog: Catalog, path: str) -> str:
     if not str(name).startswith("cuda"):
         like = "cuda" if name in ("gpu", "nvidia") else str(name)
         tip = suggestion(like, ("auto", "cpu", "cuda", "all"), "known: auto, cpu, cuda, cuda:N, all")
-        raise DeviceError(f"{path}device: unknown device {name!r}", tip)
+        raise DeviceError(f"{place}: unknown device {name!r}", tip)
     here = ", ".join(catalog.devices)
     reason = f" ({catalog.no_cuda})" if catalog.no_cuda else ""
     message = f"device {name} is asked for, but this machine has only {here}{reason}"
@@ -345,26 +348,41 @@ def _validate(block: Block, point: Mapping[str, object]) -> Keys:
     try:
         return keys.model_validate(point)
     except ValidationError as error:
-        raise _config_error(block.path, keys, error) from error
+        raise together(list(_config_errors(block, keys, error))) from error
 
 
 _TYPES = ("constrained", "int", "float", "none", "str", "literal")
 
 
-def _config_error(path: str, keys: type[Keys], error: ValidationError) -> ConfigError:
-    """Name the first wrong value by its path and what is expected there, or the nearest key."""
-    first = error.errors()[0]
-    *steps, last = map(str, first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = getattr(keys.model_fields[steps[0]].annotation if steps else keys, "model_fields", ())
-        return ConfigError(f"unknown key {path}{'.'.join([*steps, last])}", suggestion(last, known))
-    # Members of a union and of literals appear in the location; only keys help a reader.
-    key = path + ".".join(s for s in (*steps, last) if s in keys.model_fields or not s.startswith(_TYPES))
-    section = getattr(keys.model_fields.get(last), "annotation", None)
-    if first["type"] == "model_type" and (own := getattr(section, "model_fields", ())):
+def _config_errors(block: Block, keys: type[Keys], error: ValidationError) -> Iterator[ConfigError]:
+    """Yield for each wrong value an error that says where it is and what is expected there, or the nearest key."""
+    told: set[str] = set()
+    for first in error.errors():
+        *steps, last = map(str, first["loc"])
+        # Members of a union and of literals appear in the location; only keys help a reader.
+        key = ".".join(s for s in (*steps, last) if s in keys.model_fields or not s.startswith(_TYPES))
+        if first["type"] == "extra_forbidden":
+            known = getattr(keys.model_fields[steps[0]].annotation if steps else keys, "model_fields", ())
+            place = block.place(".".join([*steps, last]))
+            yield ConfigError(f"unknown key {place}", suggestion(last, known))
+        elif key not in told:
+            yield _wrong_value(block.place(key), keys.model_fields.get(last), first)
+        told.add(key)
+
+
+def _wrong_value(place: str, field: FieldInfo | None, wrong: ErrorDetails) -> ConfigError:
+    own = getattr(getattr(field, "annotation", None), "model_fields", ())
+    given, last = wrong["input"], str(wrong["loc"][-1])
+    if wrong["type"] == "model_type" and own:
         tip = f"set them one by one: {', '.join(f'{last}.{name}' for name in own)}"
-        return ConfigError(f"{key} has keys of its own, got {first['input']!r}", tip)
-    return ConfigError(f"{key}: {first['msg'].lower()}, got {first['input']!r}", "mend the value there")
+        return ConfigError(f"{place} has keys of its own, got {given!r}", tip)
+    said, tip = wrong["msg"].lower().partition(", unable to parse")[0], "mend the value there"
+    if wrong["type"] in ("int_parsing", "float_parsing"):
+        tip = "write a number alone, without a unit"
+    if wrong["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", str(wrong["ctx"]["expected"]))
+        tip = suggestion(str(given), known)
+    return ConfigError(f"{place}: {said}, got {given!r}", tip)
 
 
 def _settings_of(block: Block, catalog: Catalog) -> Callable[[Keys, Outline], Settings]:

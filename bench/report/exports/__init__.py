@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.errors import ConfigError
+from bench.errors import ConfigError, nearest, together
 from bench.records.store import Run
 from bench.registry import Registry
 
@@ -87,14 +87,24 @@ class Export:
         Raises:
             ConfigError: for a text without a value, or an option that the format has none of.
         """
-        options = dict(text.partition("=")[::2] for text in given)
-        for name, value in options.items():
-            if name not in self.options:
-                known = "; ".join(f"{key}: {about}" for key, about in self.options.items())
-                raise ConfigError(f"the format has no option {name}", known or "it has none: leave --set out")
-            if not value:
-                raise ConfigError(f"--set {name} has no value", f"write --set {name}=VALUE")
+        options = {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in given)}
+        wrong = [
+            ConfigError(f"the format has no option {name}", self._meant(name))
+            if name not in self.options
+            else ConfigError(f"--set {name} has no value", f"write --set {name}=VALUE")
+            for name, value in options.items()
+            if name not in self.options or not value
+        ]
+        if wrong:
+            raise together(wrong)
         return options
+
+    def _meant(self, name: str) -> str:
+        """Return the option that was meant, or all there are with what they are."""
+        if close := nearest(name, self.options, 1):
+            return f"did you mean {close[0]}: {self.options[close[0]]}?"
+        known = "; ".join(f"{key}: {about}" for key, about in self.options.items())
+        return known or "it has none: leave --set out"
 
 
 EXPORTS: Registry[Export] = Registry("format", "bench.report.exports")

@@ -461,6 +461,29 @@ def test_a_copy_of_an_image_that_is_tested_on_is_known_by_what_it_holds(tmp_path
         calibration(torch.zeros(2, 3, 8, 8), job)
 
 
+def test_images_are_compared_again_without_being_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are tested on are as many as they like; one that was changed meanwhile is read."""
+    root = folder(tmp_path, "train", "val")
+    name = f"imagefolder:{root}"
+    job = job_of("resnet20", precision="int8", calibration=name)
+    tested = job.with_settings(data=name)
+    training = EvaluationSet.of(name, "train")
+    real = Path.read_bytes
+    taken, held = (sorted((root / split).rglob("*.png"))[0] for split in ("train", "val"))
+    held.write_bytes(real(taken)[:-1] + b"?")  # of one size, and so not told apart by that
+    read: list[Path] = []
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path), real(path))[1])
+    for _ in range(3):
+        _calibration._check_apart(training, tested)
+    assert held in read
+    assert len(read) == len(set(read))
+    held.write_bytes(real(taken))
+    with pytest.raises(UnsupportedError, match="would be calibrated on and tested on"):
+        _calibration._check_apart(training, tested)
+
+
 @pytest.mark.parametrize(("split", "refused"), [("train", True), ("val", False)])
 def test_pixels_that_are_tested_on_are_not_calibrated_on(
     split: str, refused: bool, monkeypatch: pytest.MonkeyPatch

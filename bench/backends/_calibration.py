@@ -11,7 +11,9 @@ import contextlib
 import hashlib
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -101,8 +103,7 @@ def _check_apart(training: EvaluationSet, job: Job[Timed]) -> None:
         return
     tested = EvaluationSet.of(str(given["data"]), str(given.get("split", USUAL_SPLIT)))
     known = {content for _, content in _contents(training)}
-    sizes = set(map(len, known))
-    for name, content in _contents(tested, sizes):
+    for name, content in _contents(tested, {size for size, _ in known}):
         if content in known:
             message = f"{name} of {tested.name} would be calibrated on and tested on"
             raise UnsupportedError(
@@ -110,15 +111,31 @@ def _check_apart(training: EvaluationSet, job: Job[Timed]) -> None:
             )
 
 
-def _contents(images: EvaluationSet, sizes: Container[int] | None = None) -> Iterator[tuple[str, bytes]]:
+_Content: TypeAlias = tuple[int, bytes]
+"""How many bytes an image has, and their digest."""
+
+
+def _contents(images: EvaluationSet, sizes: Container[int] | None = None) -> Iterator[tuple[str, _Content]]:
     """Yield the name of each image and what it holds; of files those of such sizes alone, as far as they are read."""
     if isinstance(images.images, Tensor):
-        yield from zip(images.names, (one.numpy().tobytes() for one in images.images), strict=True)
+        for name, image in zip(images.names, images.images, strict=True):
+            content = image.numpy().tobytes()
+            yield name, (len(content), hashlib.sha256(content).digest())
         return
     for name, path in zip(images.names, map(Path, images.images), strict=True):
         with contextlib.suppress(OSError):  # it is left out on either side
-            if sizes is None or path.stat().st_size in sizes:
-                yield name, path.read_bytes()
+            found = path.stat()
+            if sizes is None or found.st_size in sizes:
+                yield (
+                    name,
+                    (found.st_size, _digest(path, (found.st_size, found.st_mtime_ns, found.st_ctime_ns))),
+                )
+
+
+@lru_cache(maxsize=1 << 20)
+def _digest(path: Path, _as_it_is: tuple[int, int, int]) -> bytes:
+    """Return the digest of a file; one that stays as it is is read once in a process, which prepares many jobs."""
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def _transform(job: Job[Timed]) -> Transform:

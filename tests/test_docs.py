@@ -132,7 +132,7 @@ def test_a_word_without_a_topic_is_found_where_it_stands(word):
 
 def test_each_variable_of_the_environment_that_the_package_reads_stands_in_a_guide():
     """But for those that bench sets itself, for its own processes."""
-    own = {"BENCH_COPIES", "BENCH_SERVER_OF"}
+    own = {"BENCH_COPIES", "BENCH_OBJECTS", "BENCH_SERVER_OF"}
     code = "".join(file.read_text("utf-8") for file in (ROOT / "bench").rglob("*.py"))
     read_there = set(re.findall(r"\"(BENCH_[A-Z_]+)\"", code)) - own
     assert read_there == set(re.findall(r"^\| `(BENCH_[A-Z_]+)`", GUIDES["start.md"], re.MULTILINE))

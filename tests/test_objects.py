@@ -17,7 +17,7 @@ import bench
 from bench.api._objects import name_of, names_of
 from bench.archs.naming import parse, resolve
 from bench.archs.naming._ways import NetworkName
-from bench.archs.naming.session import file_of
+from bench.archs.naming.session import _OBJECTS, file_of
 from bench.archs.naming.sources import COPIES
 from bench.errors import ConfigError, InvalidModelError, StoreError, UnknownNameError
 from bench.execution._copies import copies_of
@@ -85,11 +85,13 @@ def test_a_user_without_a_name_and_a_folder_that_cannot_be_made(
         raise KeyError("getpwuid(): uid not found: 12345")
 
     monkeypatch.setattr("getpass.getuser", nobody)
+    monkeypatch.setenv(_OBJECTS, "")
     name = name_of(Local())
     assert f"bench-{os.getuid()}/" in str(file_of(parse(name)))
     assert parse(name) == NetworkName("session", name.partition(":")[0], "Local")
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    monkeypatch.setenv(_OBJECTS, "")
     with pytest.raises(StoreError, match="Local cannot be written to .*Not a directory") as caught:
         name_of(Local())
     assert "TMPDIR" in str(caught.value.tip)
@@ -101,6 +103,21 @@ def test_an_object_whose_file_is_gone_says_so() -> None:
     with pytest.raises(UnknownNameError, match="was an object of a session, and is gone") as caught:
         resolve(name)
     assert "path/to/file.py:NAME" in str(caught.value.tip)
+
+
+def test_an_object_is_found_by_jobs_where_the_folder_of_temporary_files_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By those that a server begins which knows the former folder alone, and by name."""
+    smoke = {"tasks": ["cost"], "overrides": ["input_size=8"], "results": tmp_path / "results"}
+    bench.run("smoke", ["linear"], **smoke)
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
+        last = Local(width=3)
+        done = bench.run("smoke", [last], name=name, **smoke)
+        assert [r.status for r in done.summary.records] == ["ok"]
+    assert resolve(name_of(last)).build().head.in_features == 3
 
 
 def test_an_object_is_found_among_copies_at_another_machine(

@@ -66,7 +66,7 @@ def name_of(network: Network) -> str:
                 draft.write(text)
     except OSError as error:
         message = f"{name} cannot be written to {folder}: {error.strerror or error}"
-        raise StoreError(message, "free space there, or name another folder in TMPDIR") from error
+        raise StoreError(message, "free space there, or begin anew with another folder in TMPDIR") from error
     return str(full)
 
 

@@ -17,6 +17,16 @@ from bench.archs.naming.sources import COPIES
 DIGITS = 8
 """Of the digest that is in the name."""
 
+_OBJECTS = "BENCH_OBJECTS"
+"""The variable that names the folder of the objects, for the processes that a session begins."""
+
+
+def objects() -> Path:
+    """Return the folder of the objects, which stays what it was when first asked for, also where TMPDIR moves."""
+    if not os.environ.get(_OBJECTS):
+        os.environ[_OBJECTS] = str(Path(tempfile.gettempdir()) / f"bench-{_user()}")
+    return Path(os.environ[_OBJECTS])
+
 
 def name_for(content: bytes, target: str) -> NetworkName:
     """Return the name of an object: what it is called, and of what content."""
@@ -26,7 +36,7 @@ def name_for(content: bytes, target: str) -> NetworkName:
 def file_of(name: NetworkName) -> Path:
     """Return the path of the file that stands for an object; at another machine that of its copy, see `COPIES`."""
     file = Path(name.source.partition("@")[2]) / f"{name.target}.py"
-    here = Path(tempfile.gettempdir()) / f"bench-{_user()}" / file
+    here = objects() / file
     copies = os.environ.get(COPIES)
     return next(Path(copies).rglob(str(file)), here) if copies else here
 

@@ -28,6 +28,7 @@ from typing import Literal
 
 import psutil
 
+from bench.archs.naming.session import objects
 from bench.errors import MORE_PROCESSES, BenchError
 from bench.execution import EXECUTORS, Ended, ExecutorKind, Send
 from bench.execution._events import LAST, Inbox
@@ -109,9 +110,10 @@ class ProcessExecutor:
 def _starting() -> Iterator[None]:
     """Start the server where none runs, and then processes of it.
 
-    It is told the folder of its sockets, to remove it where this process is killed.
+    It is told the folder of its sockets, to remove it where this process is killed, and where objects lie.
     """
     open_standard_descriptors()
+    objects()
     with bare_main():
         os.environ[OF] = f"{os.getpid()} {_sockets()}"
         try:

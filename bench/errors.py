@@ -233,6 +233,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
         tip = "known: " + ", ".join(known)
     else:
         tip = hint or f"{len(known)} names are known"
-    if hint and close:
+    if hint and tip != hint:
         tip += f" ({hint})"
     return UnknownNameError(f"unknown {kind} {name!r}", tip)

@@ -435,6 +435,7 @@ def test_an_experiment_is_named_as_all_is(run: Bench, executor: FakeExecutor) ->
         ("smoke", "smoke is an experiment: --config smoke"),
         ("smoke linear", "smoke is an experiment: --config smoke"),
         ("smok", "did you mean the experiment smoke?"),
+        ("linear infer", "infer is a task: --task cost,infer"),
         ("nets.py:Nett", "Net"),
         ("net.py:Net", "nets.py"),
         ("torchvision:resnet19", "resnet18"),

@@ -16,6 +16,9 @@ FILES = {
     "task.yaml": "blocks: [{task: infre, grid: {arch: [a]}}]\n",
     "key.yaml": "blocks: [{task: infer, batch_sise: 4, grid: {arch: [a]}}]\n",
     "a-file": "",
+    "comma.yaml": "blocks: [{task: cost, grid: {arch: [net.py:Net(width=2, num_classes=3), resnet18]}}]\n",
+    "bare.yaml": "task: cost\narch: resnet18\n",
+    "dash.yaml": "blocks:\n  task: cost\n  grid: {arch: [resnet18]}\n",
 }
 
 MISTAKES = [
@@ -56,9 +59,55 @@ MISTAKES = [
         "results-imagenet.csv",
     ),
     ("verify --claims nothing.csv", "cannot read the claims nothing.csv", "give a CSV file of claims"),
+    (
+        "plan -c comma.yaml",
+        "blocks[0].grid.arch: a comma of net.py:Net(width=2, num_classes=3) ends an entry",
+        'in quotes: "net.py:Net(width=2, num_classes=3)"',
+    ),
+    ("plan -c bare.yaml", "task and arch: they stand in a block", "blocks: [{task: infer, grid:"),
+    ("plan -c dash.yaml", "blocks: a block begins with a dash", "write - task: ..."),
+    ("plan --task latency", "unknown task 'latency'", "the task infer measures it"),
+    ("show resnet18,resnet34", "unexpected text behind the name", "with a blank between them"),
+    ("show batch_size=8", "unexpected text behind the name", "--set batch_size=8"),
+    ("show net.py:Net(width=2", "the parenthesis is not closed", "write net.py:Net(width=2)"),
+    ("show my_net.Net", "unknown architecture 'my_net.Net'", "did you mean my_net:Net?"),
+    ("show torchvision.models.vgg16", "unknown architecture", "did you mean torchvision:vgg16?"),
+    ("show resnet50.a1_in1k", "unknown architecture", "did you mean timm:resnet50.a1_in1k?"),
+    ("show 3", "the name of a network is missing", "see `bench list archs`"),
+    ("list timm:", "the name of a network is missing", "such as timm:resnet50"),
+    ("show resnet18 vgg16", "unexpected extra argument(s) (vgg16)", "called as bench show [OPTIONS] {NET}"),
+    ("evaluate resnet18.pt --data digits", "no file 'resnet18.pt'", "there is none in ."),
+    ("train lenet5 -d digits --seeds 0,1,2", "valid integer", "--seeds: Trainings of each network."),
     ("compare lenet5", "", ""),
     ("train lenet5 -d digit", "digit", "did you mean digits?"),
 ]
+
+
+PLACES = [
+    ("train lenet5 -d pictures", "unknown data set 'pictures'", "given as imagefolder:pictures"),
+    ("report results", "no run in results", "name a run in it: results/mine"),
+    ("report results/mine/records.jsonl", "no run in results/mine/records.jsonl", "folder: results/mine"),
+    ("report reports/mine", "no run in reports/mine", "a run of that name is in results/mine"),
+    ("verify results/nothing", "no run in results/nothing", "runs there: mine"),
+]
+
+
+@pytest.mark.parametrize(("line", "message", "tip"), PLACES)
+def test_what_is_meant_by_a_place_is_told(
+    line: str, message: str, tip: str, run: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A folder of images, and of runs, a file of one, and a report."""
+    EXECUTORS.load()
+    for name in ("process", "inline"):
+        monkeypatch.setitem(EXECUTORS._units, name, ExecutorKind("fake", lambda *_: scripted()))
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "results" / "mine" / "records.jsonl").write_text("")
+    result = run(*line.split())
+    said = " ".join(result.stderr.split())
+    assert result.exit_code in (1, 2)
+    assert message in said
+    assert tip in said
 
 
 @pytest.mark.parametrize(("line", "message", "tip"), MISTAKES)

@@ -115,6 +115,7 @@ def test_what_was_planned_is_part_of_the_table(cache: Path, tmp_path: Path):
     ("sql", "told"),
     [
         ("selec 1", "the query failed"),
+        ("smoke", "'smoke' is no query"),
         ("select nothing from measurements", "the query failed"),
         ("copy measurements to 'out.csv'", "neither reads nor writes files"),
         ("select * from read_csv('/etc/passwd')", "neither reads nor writes files"),

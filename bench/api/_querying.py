@@ -73,12 +73,14 @@ def query(sql: str, runs: Sequence[Path | str] = (), *, results: Path | str = "r
                 "a query sees the stored runs, and neither reads nor writes files", _FILES_TIP
             ) from error
         except (duckdb.Error, AttributeError) as error:  # a statement that has no result has no table
-            raise ConfigError(*_failure(str(error))) from error
+            raise ConfigError(*_failure(str(error), sql)) from error
     return _frame(result)
 
 
-def _failure(text: str) -> tuple[str, str]:
+def _failure(text: str, query: str) -> tuple[str, str]:
     """Return what DuckDB says of a query, and the next step: the columns that may have been meant, and the tables."""
+    if not query.split()[1:]:
+        return f"{query!r} is no query", "such as bench sql 'select network, latency from networks' RUN"
     meant = re.search(r"^Candidate bindings\b(.*)", text, re.MULTILINE)
     names = " or ".join(re.findall(r'"([^"]+)"', meant[1])[:_MOST_MEANT]) if meant else ""
     return (

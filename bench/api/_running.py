@@ -26,6 +26,7 @@ from bench.io import JsonObject, uncollected
 from bench.plan.config import Experiment
 from bench.plan.expand import Catalog, Planned, expand, in_rounds
 from bench.plan.files import experiments
+from bench.plan.task import TASKS
 from bench.records.machines import by_machine, machine_of, machines_of
 from bench.records.record import Record
 from bench.records.store import RECORDS, Run, Store, read_info, read_run
@@ -153,6 +154,9 @@ def prepare(
     except UnknownNameError as error:
         if meant := next((name for name in archs if name in experiments()), None):
             raise UnknownNameError(error.message, f"{meant} is an experiment: --config {meant}") from None
+        if meant := next((name for name in archs if name in TASKS), None):
+            tip = f"{meant} is a task: --task {','.join([*tasks, meant])}"
+            raise UnknownNameError(error.message, tip) from None
         if (
             len(archs) == 1
             and "did you mean" not in (error.tip or "")

@@ -134,7 +134,7 @@ def run_path(run: str, results: Path) -> Path:
     """Return the folder of a run, given by name or path; a name in the results folder comes first."""
     from bench.records.store import run_called
 
-    return run_called(run, results) or results / run
+    return run_called(run, results) or (Path(run) if Path(run).parts[1:] else results / run)
 
 
 def stored_run(run: str, results: Path) -> Run:

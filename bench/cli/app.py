@@ -155,8 +155,14 @@ def _words_of(error: Any) -> tuple[str, str]:
     elif error.ctx and message.startswith("Missing"):
         example = str(error.ctx.command.epilog).splitlines()[2:3]
         tips = [f"such as {line.strip()};" for line in example]
+    elif error.ctx and message.startswith("Got unexpected extra"):
+        usage = " ".join(error.ctx.command.collect_usage_pieces(error.ctx))
+        tips = [f"it is called as {path} {usage};"]
+    elif message.startswith("Invalid value for") and (about := getattr(error.param, "help", None)):
+        tips = [f"{error.param.opts[0]}: {about}"]
     tips += [f"did you mean {' or '.join(close)}?"] if close else []
-    return message[:1].lower() + message[1:].rstrip("."), " ".join([*tips, f"`{path} --help` has all"])
+    message = message.partition(", unable to parse")[0].rstrip(".")
+    return message[:1].lower() + message[1:], " ".join([*tips, f"`{path} --help` has all"])
 
 
 def _meant(name: str, options: Sequence[str]) -> list[str]:

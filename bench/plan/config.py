@@ -18,6 +18,7 @@ study: {hypothesis: ..., tests: [...]}   # what the runs are to decide, see benc
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -134,8 +135,15 @@ class Experiment:
                 + ("and there is nothing in it" if data is None else f"not {type(data).__name__}"),
                 "see configs/smoke.yaml",
             )
+        if "blocks" not in data and (outside := [key for key in ("task", "grid", "arch") if key in data]):
+            message = f"{' and '.join(outside)}: {'they stand' if outside[1:] else 'it stands'} in a block"
+            raise ConfigError(message, "write blocks: [{task: infer, grid: {arch: [resnet18]}}]")
         _known_keys(data, "", (*_TOP, *all_keys()))
         blocks = data.get("blocks")
+        if isinstance(blocks, dict):
+            raise ConfigError(
+                "blocks: a block begins with a dash", f"write - {next(iter(blocks), 'task')}: ..."
+            )
         if not isinstance(blocks, list) or not blocks:
             raise ConfigError("blocks: give a list with at least one block", "see configs/smoke.yaml")
         shared = {k: v for k, v in data.items() if k not in _TOP}
@@ -214,7 +222,9 @@ def _task(value: object, path: str) -> str:
     known = [name for name, task in tasks().items() if task.keys is not None]
     if value in known:
         return str(value)
-    raise ConfigError(f"{path}: unknown task {value!r}", suggestion(str(value), known))
+    measured = [name for name, task in tasks().items() if value in {q.name for q in task.quantities}]
+    tip = f"the task {measured[0]} measures it" if measured else suggestion(str(value), known)
+    raise ConfigError(f"{path}: unknown task {value!r}", tip)
 
 
 def _known_keys(data: Iterable[object], path: str, valid: Sequence[str]) -> None:
@@ -230,7 +240,21 @@ def _axis(value: object, path: str) -> list[object]:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise ConfigError(f"{path}: an empty list multiplies to no job", "give at least one value")
+    _no_halves(values, path)
     return values
+
+
+def _no_halves(values: Sequence[object], path: str) -> None:
+    """Refuse the parts of a name that YAML has split at a comma: ``[Net(width=2, num_classes=3)]``."""
+    for i, value in enumerate(values):
+        whole = str(value) if isinstance(value, str) else ""
+        for j, more in enumerate(values[i + 1 :], i + 2):
+            if whole.count("(") <= whole.count(")"):
+                break
+            whole = f"{whole}, {more}"
+            if whole.count("(") == whole.count(")"):
+                message = f"{path}: a comma of {whole} ends an entry of the list, which has {j - i} for it"
+                raise ConfigError(message, f"write it in quotes: {json.dumps(whole, ensure_ascii=False)}")
 
 
 def _no_list(path: str, value: object) -> None:

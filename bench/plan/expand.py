@@ -13,13 +13,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
+from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from bench.errors import ConfigError, DeviceError, suggestion, together, unknown_name
+from bench.errors import ConfigError, DeviceError, UnknownNameError, suggestion, together, unknown_name
 from bench.io import JsonObject, uncollected
 from bench.plan._yaml import is_by_device
 from bench.plan.card import ArchCard, DatasetCard
@@ -79,8 +80,7 @@ class Catalog:
             UnknownNameError: if there is none.
         """
         if (card := self.evaluated.get(self.set_name(data, split))) is None:
-            hint = "see `bench list datasets`, or give imagefolder:PATH"
-            raise unknown_name("data set", data, self.datasets, hint)
+            raise unknown_data(data, self.datasets)
         return card
 
     @cached_property
@@ -110,6 +110,13 @@ class Catalog:
     def _cards(self) -> Sequence[JsonObject]:
         cards: Sequence[JsonObject] = self.environment.get("gpu", ())
         return cards[: sum(d.startswith("cuda") for d in self.devices)]
+
+
+def unknown_data(name: str, known: Collection[str]) -> UnknownNameError:
+    """Return the error for the name of a data set that is not known; a folder is told how it is called."""
+    folder = f"a folder of images is given as imagefolder:{name}"
+    hint = folder if Path(name).is_dir() else "see `bench list datasets`, or give imagefolder:PATH"
+    return unknown_name("data set", name, known, hint)
 
 
 def _type_of(environment: JsonObject, device: str) -> str:

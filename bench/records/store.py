@@ -139,8 +139,14 @@ def _no_run(path: Path) -> StoreError:
     )
     close = nearest(path.name, siblings) or sorted(siblings)[:6]
     tip = f"runs there: {', '.join(close)}" if close else "measure one first: bench run smoke"
-    if (path.parent / "results" / path.name / RECORDS).is_file():
-        tip = f"a run of that name is in {path.parent / 'results' / path.name}"
+    inside = sorted(p.name for p in path.glob("*/") if (p / RECORDS).is_file()) if path.is_dir() else []
+    if inside:
+        tip = f"name a run in it: {', '.join(str(path / name) for name in inside[:3])}"
+    if (path.parent / RECORDS).is_file():
+        tip = f"name the run's folder: {path.parent}"
+    for place in (path.parent / "results" / path.name, path.parent.parent / "results" / path.name):
+        if place != path and (place / RECORDS).is_file():
+            tip = f"a run of that name is in {place}"
     return StoreError(f"no run in {path}: it has neither {RECORDS} nor {INFO}", tip)
 
 

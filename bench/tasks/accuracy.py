@@ -7,11 +7,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer
 
-from bench.errors import unknown_name
 from bench.io import JsonObject
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.estimate import compile_s
-from bench.plan.expand import Catalog
+from bench.plan.expand import Catalog, unknown_data
 from bench.plan.job import Job
 from bench.plan.recipe import Recipe
 from bench.plan.settings import Device, NetworkKeys, OfNetwork, Precision
@@ -218,8 +217,7 @@ def _refusal(card: ArchCard) -> str | None:
 
 def _dataset(name: str, catalog: Catalog) -> DatasetCard:
     if name not in catalog.datasets:
-        hint = "see `bench list datasets`, or give imagefolder:PATH"
-        raise unknown_name("data set", name, catalog.datasets, hint)
+        raise unknown_data(name, catalog.datasets)
     return catalog.datasets[name]
 
 

@@ -175,10 +175,15 @@ def _read(kind: str, way: Way, text: str, begun: re.Match[str]) -> NetworkName:
             raise _no_list(text, stop, source)
         if named is None:
             inside = f"in a file of that folder: {text.rstrip('/')}/FILE.py:NAME"
-            tip = inside if Path(text).is_dir() else None
+            tip = inside if Path(text).is_dir() else _NAMES_OF.get(source, "see `bench list archs`")
             raise error_at(text, end, "the name of a network is missing", tip)
         target, end = named.group(), stop
     return NetworkName(kind, source, target, _arguments(text, end))
+
+
+_NAMES_OF = {
+    name: f"such as {name}:resnet50; see `bench list '{name}:*'`" for name in ("torchvision", "timm")
+}
 
 
 def _no_list(text: str, at: int, source: str) -> BenchError:
@@ -204,6 +209,13 @@ _BARE = re.compile(
 )
 
 
+_BEHIND = {
+    ",": "several networks stand beside each other, with a blank between them: resnet18 resnet34",
+    "=": "a setting is given by --set batch_size=8, an argument of a network in brackets: NAME(width=2)",
+}
+"""What is meant by a sign right behind a name."""
+
+
 def _arguments(text: str, end: int) -> dict[str, object]:
     """Return the arguments that follow the name, which ends at `end`."""
     text = text[:end] + _BARE.sub(r"weights='\1'", text[end:])
@@ -212,9 +224,12 @@ def _arguments(text: str, end: int) -> dict[str, object]:
         return {}
     start = len(text) - len(rest)
     if not rest.startswith("("):
-        raise error_at(text, start, "unexpected text behind the name", "arguments look like (width=2)")
+        tip = next(
+            (tip for sign, tip in _BEHIND.items() if rest.startswith(sign)), "arguments look like (width=2)"
+        )
+        raise error_at(text, start, "unexpected text behind the name", tip)
     if not rest.endswith(")"):
-        raise error_at(text, len(text), "the parenthesis is not closed")
+        raise error_at(text, len(text), "the parenthesis is not closed", f"write {text})")
     values: dict[str, object] = {}
     for keyword in _keywords(text, start):
         at = _position(text, start, keyword.col_offset)

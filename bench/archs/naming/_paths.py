@@ -33,7 +33,8 @@ def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:
     if other := no_file(file):
         raise UnknownNameError(f"no {what} {asked!r}: {other}", otherwise or "name a file")
     there = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
-    close = [str(file.parent / name) for name in nearest(file.name, there)]
+    alike = [name for name in there if Path(name).suffix == file.suffix or Path(name).stem == file.stem]
+    close = [str(file.parent / name) for name in nearest(file.name, alike)]
     tip = f"did you mean {', '.join(close)}?" if close else otherwise or f"there is none in {file.parent}"
     raise UnknownNameError(f"no {what} {asked!r}", tip)
 

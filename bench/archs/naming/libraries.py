@@ -13,14 +13,28 @@ from functools import partial
 from bench.archs import ARCHS, Arch, _timm, _torchvision, pattern
 from bench.archs._arguments import Parameters, with_arguments
 from bench.archs.naming._ways import WAYS, NetworkName, Way, is_file_of_weights
-from bench.errors import unknown_name
+from bench.errors import UnknownNameError, unknown_name
 
 
 def _registered(name: NetworkName) -> NetworkName:
-    if name.target in ARCHS or name.target not in _torchvision.names():
-        ARCHS.get(name.target)  # raises for one that nobody knows
+    if name.target in ARCHS:
         return name
-    return replace(name, kind="torchvision", source="torchvision")
+    if name.target in _torchvision.names():
+        return replace(name, kind="torchvision", source="torchvision")
+    if "." in name.target:
+        tip = f"a colon stands behind a module: did you mean {_with_colon(name.target)}?"
+        raise UnknownNameError(f"unknown architecture {name.target!r}", tip)
+    ARCHS.get(name.target)  # raises for one that nobody knows
+    return name
+
+
+def _with_colon(dotted: str) -> str:
+    """Return the name that was meant: one of timm, whose weights stand behind a dot, or one of a module."""
+    module, _, last = dotted.rpartition(".")
+    library = module.partition(".")[0]
+    if library in ARCHS or library in _torchvision.names():
+        return f"timm:{dotted}"
+    return f"{library if library in ('torchvision', 'timm') else module}:{last}"
 
 
 def _in_torchvision(name: NetworkName) -> NetworkName:

@@ -106,6 +106,15 @@ def test_a_job_asked_for_twice_is_planned_once() -> None:
     assert len(plan(block)) == 1
 
 
+def test_images_to_calibrate_on_that_are_not_known_are_told_before_any_job() -> None:
+    catalog = make_catalog("a", datasets={"digits": DIGITS})
+    block = {"task": "infer", "precision": "int8", "grid": {"arch": ["a"]}}
+    for known in ("digits", "imagefolder:x"):
+        assert plan({**block, "calibration": known}, catalog=catalog)
+    with pytest.raises(UnknownNameError, match="unknown data set 'digitz'"):
+        plan({**block, "calibration": "digitz"}, catalog=catalog)
+
+
 def test_native_and_given_shapes() -> None:
     card = ArchCard(name="a", input_size=227, in_channels=3, num_classes=1000)
     catalog = make_catalog(archs={"a": (card,)})

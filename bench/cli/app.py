@@ -152,6 +152,10 @@ def _words_of(error: Any) -> tuple[str, str]:
         message = message.partition(" (Possible")[0]
         options = [option for p in error.ctx.command.params for option in (*p.opts, *p.secondary_opts)]
         close = _meant(error.option_name, options)
+    elif message.startswith("No such command"):
+        word = message.split("'")[1]
+        close = get_close_matches(word, _ENTRIES, 1, _CLOSE)
+        tips = [] if close else [f"`bench explain {word}` tells where the word stands;"]
     elif error.ctx and message.startswith("Missing"):
         example = str(error.ctx.command.epilog).splitlines()[2:3]
         tips = [f"such as {line.strip()};" for line in example]
@@ -167,7 +171,8 @@ def _words_of(error: Any) -> tuple[str, str]:
 
 def _meant(name: str, options: Sequence[str]) -> list[str]:
     """Return the option that was meant, or the setting that `--set` takes."""
-    close = get_close_matches(name, options, 1, _CLOSE)
+    by_word = {option.lstrip("-"): option for option in options}
+    close = [by_word[word] for word in get_close_matches(name.lstrip("-"), by_word, 1, _CLOSE)]
     if close or "--set" not in options:
         return close
     from bench.plan.task import all_keys

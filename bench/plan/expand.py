@@ -406,6 +406,9 @@ def _settings_of(block: Block, catalog: Catalog) -> Callable[[Keys, Outline], Se
         if catalog.backends and settings.get("backend", catalog.backends[0]) not in catalog.backends:
             hint = "see `bench list backends`"
             raise unknown_name("backend", settings["backend"], catalog.backends, hint)
+        images = str(settings.get("calibration", ""))  # a folder of which is told where it is looked into
+        if images and catalog.datasets and images not in catalog.datasets and ":" not in images:
+            raise unknown_data(images, catalog.datasets)
         return Job.read_settings(block.task, {**settings, **outline.settings})
 
     def settings(keys: Keys, outline: Outline) -> Settings:

@@ -36,6 +36,7 @@ from bench.report.figures.engines import _panels
 from bench.report.tables.engines import engines_view
 from bench.report.write import write_report
 from bench.stats.comparisons import matched
+from reports import drawn_each
 
 (NET,) = by_name("resnet18")
 SPREAD = (1.0, 1.01, 0.99, 1.005, 0.995)  # of five processes
@@ -367,6 +368,16 @@ def test_rows_are_plain_json(tmp_path: Path) -> None:
 
 def test_the_figure_is_drawn_of_a_run_with_engines() -> None:
     check_figure("engines", run_of(timed("eager", 0.02), timed("onnx", 0.01), timed("onnx", 0.005, "int8")))
+
+
+def test_no_share_of_answers_is_drawn_above_all_of_them() -> None:
+    run = run_of(timed("eager", 0.02), timed("onnx", 0.01), timed("onnx", 0.005, "int8"))
+    drawing = drawn_each(["engines"], run)["engines"]
+    assert drawing is not None
+    (axes,) = drawing.axes
+    highest = max(y for line in axes.lines for y in np.asarray(line.get_ydata()))
+    assert highest <= axes.get_ylim()[1] <= 102
+    assert axes.get_ylabel().endswith("(%)")
 
 
 def test_the_figure_sets_accuracies_on_the_same_plain_images_side_by_side(tmp_path: Path) -> None:

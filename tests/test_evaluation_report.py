@@ -18,6 +18,7 @@ from bench.analysis.frame import to_frame
 from bench.contracts import check_figure
 from bench.plan.corruption import NAMES
 from bench.records.store import Run
+from bench.report.figures._style import renderer
 from bench.report.figures.answers import _evaluated_shares
 from bench.report.page._html import to_html
 from bench.report.page._markdown import to_document
@@ -205,6 +206,23 @@ def test_a_report_opens_with_who_tells_the_most_right(run: Run, tmp_path: Path) 
     assert said.endswith("of 200 images right, certainly more than the other one.")
 
 
+def test_nobody_is_said_to_tell_the_most_by_an_accuracy_in_doubt(tmp_path: Path) -> None:
+    seen = [
+        evaluated(tmp_path, net, right_so_often(LABELS, share, 10), LABELS)
+        for net, share in (("a", 0.9), ("b", 0.3))
+    ]
+    doubted = tuple(m.changed(flags=("random_weights",)) for m in seen[0].measurements)
+    for kept, start in (
+        (seen, "no network tells the most for certain: a is ahead, 90.0 %"),
+        (seen[:1], "a tells"),
+    ):
+        frame = to_frame([run_of(tmp_path, seen[0].changed(measurements=doubted), *kept[1:])])
+        (said,) = [one.sentences[0] for one in answers(compare_table(frame), frame)]
+        assert said.startswith(f"On imagefolder:pictures val, {start}")
+        assert "in doubt (random weights)" in said
+        assert "certainly more" not in said
+
+
 def test_of_runs_without_evaluations_nothing_is_shown(tmp_path: Path) -> None:
     tables = EvaluationTables.of(to_frame([run_of(tmp_path)]))
     assert (tables.verdicts, list(tables.titled), list(tables.files)) == ([], [], [])
@@ -275,6 +293,21 @@ def test_data_sets_whose_confusion_is_not_drawn_are_told(tmp_path: Path) -> None
         assert drawing is not None
         assert len(drawing.axes) == 4
         assert [one.get_title().get_text() for one in drawing.legends] == [note] * bool(note)
+
+
+def test_all_of_a_confusion_of_long_names_is_within_the_figure(tmp_path: Path) -> None:
+    labels = np.repeat(np.arange(10), 5)
+    record = evaluated(
+        tmp_path, "nets.py:Big(num_classes=10, in_channels=3)", np.full(50, 2), labels,
+        data="imagefolder:/work/shared/data/imagenette-224-subset", class_names=[f"n0{k}440764" for k in range(10)],
+    )  # fmt: skip
+    drawing = drawn_each(["confusion"], run_of(tmp_path, record), laid_out=True)["confusion"]
+    assert drawing is not None
+    (axes,) = (axes for axes in drawing.axes if axes.has_data())
+    for text in (axes.title, axes._left_title, axes.xaxis.label):  # type: ignore[attr-defined] # of matplotlib
+        box = text.get_window_extent(renderer(drawing))
+        assert drawing.bbox.x0 <= box.x0
+        assert box.x1 <= drawing.bbox.x1
 
 
 def test_confusion_of_answers_counts_those_of_other_classes_in_no_column(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from figure_records import ceiling, everything, layer_list, listed, out_of_memory, versus_records
 from make_records import (
+    ENVIRONMENT,
     NETS,
     by_name,
     counted,
@@ -36,7 +37,7 @@ from bench.records.record import Measurement, Record, count
 from bench.report.figures._drawing import DrawingOptions, _draw, drawing
 from bench.report.figures._layer_lists import layer_lists, weighted_layers
 from bench.report.figures._shared import failed_note
-from bench.report.figures._style import SURFACE, canvas
+from bench.report.figures._style import SURFACE, canvas, renderer
 from bench.stats.intervals import Interval
 from reports import drawn_each
 
@@ -61,6 +62,19 @@ def test_accuracy_stands_against_each_cost_that_was_measured() -> None:
         latency = drawn("latency_accuracy", seen)
         assert latency is not None
         assert [axes.get_xlabel().split(",")[0] for axes in latency.axes] == ["Latency at batch 1"]
+
+
+def test_the_words_below_a_panel_of_half_a_figure_are_within_it() -> None:
+    card = {**ENVIRONMENT["gpu"][0], "name": "A card whose name is as long as those of servers, 80GB HBM3"}
+    seen = [
+        one.changed(environment={**one.environment, "gpu": [card]})
+        for one in everything(by_name("vgg16", "resnet50"))
+    ]
+    figure = drawn_each(["accuracy_cost"], make_run(seen), laid_out=True)["accuracy_cost"]
+    assert figure is not None
+    for axes in figure.axes:
+        box = axes.xaxis.label.get_window_extent(renderer(figure))
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 def test_the_front_of_a_cost_falls_to_the_left() -> None:

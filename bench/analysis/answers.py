@@ -23,7 +23,7 @@ from bench.analysis.flags import Leaders, Row, unsure
 from bench.analysis.layers import LayerTable
 from bench.analysis.shapes import as_published, as_trained
 from bench.plan.task import INPUT, TAUGHT
-from bench.records.flags import spoken
+from bench.records.flags import doubts, spoken
 from bench.units import Better, Scale, percent, ranged, show, significant
 
 _ALIKE = ("device_name", "device", *INPUT)
@@ -198,8 +198,12 @@ def _together(data: str, one: str, other: str) -> tuple[str, frozenset[str]]:
 
 def _most_right(best: Evaluation, others: Sequence[Evaluation], near: Sequence[Evaluation]) -> str:
     what = f"{_right(best)} of {best.top1.images:,} images right"
+    doubted = spoken(*doubts(best.flags))
     if not others:
-        return f"On {best.data}, {best.label} tells {what}."
+        return f"On {best.data}, {best.label} tells {what}{f', in doubt ({doubted})' if doubted else ''}."
+    if doubted:
+        ahead = f"{best.label} is ahead, {what}, which is in doubt ({doubted})"
+        return f"On {best.data}, no network tells the most for certain: {ahead}."
     head = f"On {best.data}, {best.label} tells the most, {what}"
     if not near:
         return f"{head}, certainly more than the other {len(others) if len(others) > 1 else 'one'}."

@@ -69,6 +69,7 @@ _DATA_SETS = 4
 _MOST_CLASSES = 20
 _NAMED = 3  # confusions below a panel
 _WRITTEN = 0.005  # share from which a cell has its number
+_WIDE = 46  # letters of a title that the narrowest panel has room for
 _DARKEST = 0.75  # opacity, on which text can still be read
 
 
@@ -103,7 +104,7 @@ def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # no
     drawing, panels = grid(side * columns, height, columns, len(shown), FIXED)
     for axes, confusion in zip(panels, shown, strict=True):
         _confusion_panel(axes, confusion)
-        heading(axes, confusion.title)
+        axes.set_title(confusion.title)
     footnote(drawing, [not_drawn(every, shown, "data set", "")])
     return drawing
 
@@ -115,13 +116,19 @@ def _confusions(frame: pd.DataFrame) -> Iterator[_Confusion]:
         outputs = [] if best.dataset in datasets else list(best.outputs)
         if outputs:
             datasets.add(best.dataset)
-            title = f"{best.network} on {best.dataset} · {percent(best.accuracy)}"
+            title = _confusion_title(best.network, best.dataset, best.accuracy)
             yield _Confusion(title, outputs[0].class_names, _confusion_shares(outputs))
     for one in sorted(Evaluations.of(frame).plain, key=lambda one: -one.top1.value):
         if one.answers is not None and one.data not in datasets:
             datasets.add(one.data)
-            title = f"{drawable(one.label, 24)} on {drawable(one.data, 20)} · {percent(one.top1.value)}"
+            title = _confusion_title(one.label, one.data, one.top1.value)
             yield _Confusion(title, one.answers.class_names, _evaluated_shares(one.answers))
+
+
+def _confusion_title(network: str, data: str, accuracy: float) -> str:
+    """Return what a panel is of, in two lines where one is wider than it."""
+    name, rest = drawable(network), f"on {drawable(data, 24)} · {percent(accuracy)}"
+    return f"{name}{' ' if len(name) + len(rest) < _WIDE else chr(10)}{rest}"
 
 
 def _evaluated_shares(answers: Answers) -> _Floats:
@@ -172,7 +179,7 @@ def _confusion_panel(axes: Axes, confusion: _Confusion) -> None:
         f"{names[true]} as {names[taken]} {percent(shares[true, taken])}" for true, taken in worst[:_NAMED]
     ]
     pairs = [text.replace(" ", "\N{NO-BREAK SPACE}") for text in pairs]
-    often = textwrap.fill(f"Most often: {', '.join(pairs)}", 64) if pairs else ""
+    often = textwrap.fill(f"Most often: {', '.join(pairs)}", _WIDE + 8) if pairs else ""
     axes.set_xlabel(f"Taken for\n\n{often}".rstrip())
 
 

@@ -134,5 +134,7 @@ def _draw(axes: Axes, panel: _Panel) -> None:
     log_axis(axes.xaxis, [point.seconds for point in panel.points], "Latency at batch 1", "s")
     axes.set_ylabel(panel.axis)
     axes.margins(y=0.15)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, min(high, 100 + 0.05 * (100 - low)))  # there is no share above 100 %
     heading(axes, drawable(panel.network, 46))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)

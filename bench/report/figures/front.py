@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -56,6 +57,7 @@ class _Cost:
     batch: bool = True  # whether it depends on the batch size of the row
 
 
+_WIDE = 66  # letters below an axis that half a figure has room for
 _THROUGHPUT = _Cost("throughput", "1", "Images per second", better="higher")
 _LATENCY = _Cost("latency", "s", "Latency at batch 1", batch=False)
 _TENSORS = _Cost("tensor_memory", "B", "Memory of tensors")
@@ -186,7 +188,7 @@ def _panel(machine: str, cost: _Cost, kind: AccuracyKind, axes: Axes, look: Look
     accuracy_axis(axes, kind.axis)
     heading(axes, kind.title)
     words = (cost.axis, machine, conditions(rows, batch=cost.batch))
-    axes.set_xlabel(drawable(", ".join(word for word in words if word), 80))
+    axes.set_xlabel(textwrap.fill(drawable(", ".join(word for word in words if word), 80), _WIDE))
     bars = rows[["low", "high", "value"]].dropna().itertuples(index=False)
     unnamed = [(x, y) for x, y in rows.loc[~named, ["cost", "value"]].itertuples(index=False)]
     return Labels(points, [*lines, *([(low, y), (high, y)] for low, high, y in bars)], unnamed)

@@ -254,6 +254,15 @@ def test_every_figure_is_drawn_and_has_something_to_say(run: Run, tmp_path: Path
     assert drawn_each(FIGURES, run_of(tmp_path)) == dict.fromkeys(FIGURES)
 
 
+def test_the_legend_of_accuracies_has_what_is_drawn(run: Run, tmp_path: Path) -> None:
+    few = np.arange(4)
+    alone = run_of(tmp_path, evaluated(tmp_path, "a", few, few))
+    for of, expected in ((run, ["measured", "published"]), (alone, ["measured"])):
+        drawing = drawn_each(FIGURES[:1], of)[FIGURES[0]]
+        assert drawing is not None
+        assert [text.get_text() for text in drawing.legends[0].get_texts()] == expected
+
+
 def test_panels_in_two_rows_are_clear_of_each_other(tmp_path: Path) -> None:
     few, own = np.arange(4), {"confidence": [0.9, 0.8, 0.7, 0.6]}
     check_figure(

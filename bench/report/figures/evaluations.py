@@ -67,11 +67,13 @@ def _accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noq
         heading(axes, data)
         if len(rows) > _MOST:
             axes.set_title(f"{axes.get_title('left')} · the {_MOST} best of {len(rows)}")
-    keys = [_key("o", COLOURS[0], COLOURS[0]), _key("D", INK, SURFACE)]
+    keys = {"measured": _key("o", COLOURS[0], COLOURS[0]), "published": _key("D", INK, SURFACE)}
+    if not any(_is_comparable(one) for _, rows in shown for one in rows):
+        del keys["published"]
     legend(
         drawing,
-        keys,
-        ["measured", "published"],
+        list(keys.values()),
+        list(keys),
         [not_drawn([*by_data], shown)],
         loc="outside lower left",
         ncols=2,
@@ -83,6 +85,11 @@ def _key(marker: str, colour: str, face: str) -> Line2D:
     return Line2D([], [], linestyle="", marker=marker, color=colour, markerfacecolor=face)
 
 
+def _is_comparable(one: Reproduction) -> bool:
+    """Return whether what is published of a network stands beside its accuracy."""
+    return one.published is not None and one.word != "not comparable"
+
+
 def _accuracy_panel(axes: Axes, rows: Sequence[Reproduction]) -> None:
     ranked = sorted(rows, key=lambda one: -one.evaluation.top1.value)[:_MOST]
     for place, one in enumerate(ranked):
@@ -90,7 +97,7 @@ def _accuracy_panel(axes: Axes, rows: Sequence[Reproduction]) -> None:
         axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=1.5, zorder=2)
         axes.plot(share.value, place, "o", color=COLOURS[0], markersize=6, zorder=3)
         reached = high
-        if one.published is not None and one.word != "not comparable":
+        if one.published is not None and _is_comparable(one):
             axes.plot(
                 one.published.top1, place, "D", color=INK, markerfacecolor="none", markersize=6, zorder=4
             )

@@ -34,10 +34,11 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.analysis.versus import speedups
 from bench.records.record import Measurement, Record, count
+from bench.report.figures import FIGURES
 from bench.report.figures._drawing import DrawingOptions, _draw, drawing
 from bench.report.figures._layer_lists import layer_lists, weighted_layers
 from bench.report.figures._shared import failed_note
-from bench.report.figures._style import SURFACE, canvas, renderer
+from bench.report.figures._style import SURFACE, canvas, renderer, styled
 from bench.stats.intervals import Interval
 from reports import drawn_each
 
@@ -95,6 +96,18 @@ def test_what_is_in_doubt_is_hollow_and_on_no_front() -> None:
     marks = [line for line in latency.lines if line.get_marker() not in ("", "None", "_", "|")]
     assert {line.get_markerfacecolor() for line in marks} == {SURFACE}
     assert "Hollow points are in doubt: one process" in words(figure)
+
+
+def test_words_on_a_bar_that_runs_out_of_its_panel_can_be_read() -> None:
+    """A number that is hardly known: its bar goes on below its words, which have a ground."""
+    frame = to_frame([make_run(records(by_name("vgg16", "resnet50", "resnet18")))])
+    table = compare_table(frame)
+    table.loc[table["network"] == "vgg16", "latency_high"] = 50 * table["latency"].max()
+    with styled():
+        figure = FIGURES.get("latency_forest").draw(table, frame)
+    assert figure is not None
+    grounded = [text.get_bbox_patch() is not None for text in figure.axes[0].texts]
+    assert sorted(grounded) == [False, False, True]
 
 
 def test_what_failed_is_named_in_each_figure_of_speed() -> None:

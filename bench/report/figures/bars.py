@@ -31,6 +31,7 @@ from bench.report.figures._style import (
     GRID,
     INK,
     MUTED,
+    SURFACE,
     Look,
     canvas,
     drawable,
@@ -158,9 +159,13 @@ def _panel(axes: Axes, rows: pd.DataFrame, bars: _Bars, look: Looks, common: Seq
         end = value if math.isnan(high) else min(high, max(reach))
         own = spoken(*(flag for flag in doubts_of(row, bars.key) if flag not in common))
         texts.append(_words(value, low, high, bars) + (f"  {own}" if own else ""))
+        ground = (
+            {"facecolor": SURFACE, "edgecolor": "none", "pad": 1.0} if high > end else None
+        )  # of a bar below it
         axes.annotate(
-            texts[-1], (end, row["place"]), (7, 0), textcoords="offset points", va="center", fontsize=8
-        )
+            texts[-1], (end, row["place"]), (7, 0), textcoords="offset points", va="center", fontsize=8,
+            bbox=ground, zorder=4,
+        )  # fmt: skip
     _axis(axes, measured, bars, reach, logarithmic=logarithmic, letters=max(map(len, texts)))
     for row in failed.to_dict("records"):
         axes.annotate(

@@ -19,7 +19,16 @@ from typer.testing import CliRunner
 from bench.analysis import engines, versus
 from bench.claims import _finding as finding
 from bench.cli.app import app
-from bench.docs import EXIT_CODES, Topic, explained, names_of_reports, topics, word, words_of_reports
+from bench.docs import (
+    EXIT_CODES,
+    Topic,
+    explained,
+    names_of_reports,
+    sentence,
+    topics,
+    word,
+    words_of_reports,
+)
 from bench.errors import UnknownNameError
 from bench.execution import EXECUTORS
 from bench.facts import reproduction
@@ -144,6 +153,38 @@ def test_each_variable_of_the_environment_that_the_package_reads_stands_in_a_gui
 )
 def test_units_of_the_measuring_half_are_explained(name, heading):
     assert explain(name).startswith(f"# {name}: {heading}")
+
+
+def test_the_precisions_of_a_backend_are_those_that_it_is_tried_in():
+    """Eager has more than fp32, and ONNX Runtime others on a card."""
+    assert "- precisions that `bench engines` tries: fp32" in explain("compiled")
+
+
+@pytest.mark.parametrize("word", ["front", "Pareto front", "band", "process", "pending", "in turn"])
+def test_each_word_of_the_first_guide_s_vocabulary_is_a_topic(word):
+    (row,) = (row for row in GUIDES["start.md"].splitlines() if re.match(rf"\| (.+, )?{word}[ ,]", row))
+    means = row.strip("| ").split(" | ")[1]
+    assert means[1:] in explain(word)
+
+
+def test_a_column_is_explained_by_what_the_dictionary_says_of_it():
+    heads = "\n".join(explain("latency_flags").splitlines()[:6])
+    assert "columns: comparison" in heads
+    assert "doubts and remarks on `latency`" in heads
+
+
+@pytest.mark.parametrize(
+    ("half", "whole"),
+    [
+        ("left out on purpose", "Left out on purpose."),
+        ("cuDNN tries all", "cuDNN tries all."),
+        ("bf16 is short", "bf16 is short."),
+        ("px of a side", "px of a side."),
+        ("`crop` cuts", "`crop` cuts."),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_but_for_names_and_units(half, whole):
+    assert sentence(half) == whole
 
 
 def test_verdicts_and_statuses_are_all_there_are():

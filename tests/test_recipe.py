@@ -12,6 +12,7 @@ import yaml
 from conftest import make_catalog
 from pydantic import ValidationError
 
+import bench
 from bench.errors import ConfigError
 from bench.plan.config import Experiment
 from bench.plan.expand import expand
@@ -54,6 +55,16 @@ def test_the_shipped_ones_are_there() -> None:
 def test_std_keeps_its_hash() -> None:
     """Jobs hold the recipe's content: with another, no result of std would be found again."""
     assert Recipe.load("std").hash == "b5e8fc4e843d"
+
+
+def test_what_resnet94_says_of_itself_is_what_is_stored() -> None:
+    run = bench.load(Path(__file__).parents[1] / "results" / "h100-resnet94")
+    trained = run[run["status"] == "ok"]
+    (top1,), (seconds,) = (
+        trained[trained["measurement"] == name]["value"] for name in ("top1", "train_time")
+    )
+    about = (configs_dir() / "recipes" / "resnet94.yaml").read_text("utf-8").replace("\n# ", " ")
+    assert f"ended at {top1:.1%} (one seed) after {seconds:.0f} s".replace("%", " %") in about
 
 
 # Values of one's own

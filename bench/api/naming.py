@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bench.api.inspecting import units
-from bench.docs import Topic, word
+from bench.docs import Topic, sentence, word
 from bench.errors import UnsupportedError, unknown_name
 from bench.io import JsonObject
 
@@ -136,7 +136,7 @@ def words_of_executors() -> Iterator[Topic]:
     from bench.execution import EXECUTORS
 
     for name, kind in EXECUTORS.items():
-        text = f"{kind.about}.\n\n`bench run all --executor {name}`"
+        text = f"{sentence(kind.about)}\n\n`bench run all --executor {name}`"
         yield word(name, "executors", kind.about, "an executor", text)
 
 
@@ -152,8 +152,15 @@ def words_of_units() -> Iterator[Topic]:
         yield _of_unit(row, "backends", row["about"], "a backend", "bench list backends")
 
 
+_LABELS = {"precisions": "precisions that `bench engines` tries"}  # it may have others, as eager has
+
+
 def _of_unit(row: JsonObject, kind: str, about: str, what: str, command: str) -> Topic:
-    lines = [f"- {key.replace('_', ' ')}: {_value(row[key])}" for key in row if row[key] and key != "name"]
+    lines = [
+        f"- {_LABELS.get(key, key.replace('_', ' '))}: {_value(row[key])}"
+        for key in row
+        if row[key] and key != "name"
+    ]
     return word(row["name"], kind, about, what, "\n".join([*lines, "", f"`{command}`"]))
 
 

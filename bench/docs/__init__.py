@@ -6,11 +6,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 
-from bench.docs._topic import Topic, passages, word
+from bench.docs._topic import Topic, passages, sentence, word
 from bench.docs._words import EXIT_CODES, lists, names_of_reports, words, words_of_reports
 from bench.errors import unknown_name
 
-__all__ = ["EXIT_CODES", "Topic", "explained", "names_of_reports", "topics", "word", "words_of_reports"]
+__all__ = [
+    "EXIT_CODES",
+    "Topic",
+    "explained",
+    "names_of_reports",
+    "sentence",
+    "topics",
+    "word",
+    "words_of_reports",
+]
 
 
 @cache
@@ -32,13 +41,14 @@ def explained(name: str, known: Sequence[Topic], *more: Callable[[], Iterable[To
     """
     if of_it := _of(name, known):
         return of_it
-    every = list(known)
+    every, placed = list(known), list(known)
     for topics_of in more:
         others = tuple(topics_of())
         if of_it := _of(name, others):
             return of_it
         every += others
-    if stands := passages(name, known):
+        placed = [each for each in others if each.kind == "lists"] + placed
+    if stands := passages(name, placed):
         return [Topic(name, "passages", "where it stands", stands)]
     raise unknown_name("topic", name, [each.name for each in every], "`bench explain` lists all")
 

@@ -50,8 +50,10 @@ def table(name: str, about: str, heads: Sequence[str], rows: Iterable[Sequence[s
 
 
 def sentence(text: str) -> str:
-    """Return a half sentence as a whole one."""
-    return f"{text[:1].upper()}{text[1:]}."
+    """Return a half sentence as a whole one; a name or a unit at its beginning, as cuDNN or px, stays as it is."""
+    first = re.match(r"\w*", text)
+    as_it_is = first and (first[0] == "px" or re.search(r"[A-Z0-9]", first[0]))
+    return f"{text}." if as_it_is else f"{text[:1].upper()}{text[1:]}."
 
 
 _MOST = 6  # passages that are shown of a word

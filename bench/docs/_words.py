@@ -111,6 +111,7 @@ def words() -> Iterator[Topic]:
     for code, means in EXIT_CODES.items():
         yield word(str(code), "exit-codes", means, "an exit code", sentence(means))
     yield from _of_experiments()
+    yield from _of_the_vocabulary()
 
 
 def _of_tasks() -> Iterator[Topic]:
@@ -143,6 +144,16 @@ def _of_experiments() -> Iterator[Topic]:
         use = f"`recipe: {name}` in an experiment, or `bench train NET --recipe {name}`."
         text = f"{head}\n\n{use}\n\n```yaml\n{values}```"
         yield word(name, "recipes", head.partition(". ")[0], "a recipe of training", text)
+
+
+def _of_the_vocabulary() -> Iterator[Topic]:
+    """Yield the words of the table in the first guide, which tables and messages use and no registry has."""
+    first = (files("bench.docs") / "start.md").read_text("utf-8")
+    rows = first.partition("| word | means |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    for row in rows.splitlines():
+        names, means = row.strip("| ").split(" | ")
+        name, *others = names.split(", ")
+        yield word(name, "vocabulary", means, "a word", sentence(means), others=tuple(others))
 
 
 _FIGURE = re.compile(r'^@figure\(\s*"(\w+)",\s*title="([^"]+)"', re.MULTILINE)

@@ -37,7 +37,7 @@ STATUSES: dict[Status, str] = {
     "crashed": "its process died, or an error that is not the network's",
     "invalid_model": "the network cannot be imported, built or called as asked",
     "diverged": "the loss was no longer finite",
-    "skipped": "left out on purpose",
+    "skipped": "left out on purpose, as the experiment's `skip` says",
     "cancelled": "the user ended the run",
 }
 """How a job may end, and what that means."""

@@ -25,6 +25,7 @@ _MEASURES = {  # what measures the rest; of these no run is stored
 _STYLE = """
 [data-md-color-scheme] img[src$=".svg"] { background: #fff; }
 .md-typeset table:not([class]) { display: block; overflow-x: auto; }
+.md-typeset td:first-child code { word-break: normal; overflow-wrap: normal; } /* names stay whole on a phone */
 @media (max-width: 45em) {
   .md-typeset table:not([class]) th { min-width: 0; }
   .md-typeset table:not([class]) :is(th, td) { padding: 0.5em; }

@@ -154,6 +154,11 @@ def test_what_timm_does_not_tell_apart_is_named() -> None:
     runs = [make_run(timed(), name=name) for name in "ab"]
     assert _variants(compare_table(to_frame(runs))) == ["run"]
     assert _variants(table_of([])) == []
+    namesake = replace(job(RESNET18), arch="torchvision:resnet18")
+    library = record(namesake, replace(RESNET18, name="torchvision:resnet18"), counted(RESNET18))
+    assert _variants(table_of([*timed(), library])) == ["network"]
+    small = record(replace(job(RESNET18), num_classes=10), RESNET18, counted(RESNET18))
+    assert _variants(table_of([*timed(), small])) == ["num_classes"]
 
 
 # --- JSON ---
@@ -202,6 +207,7 @@ def test_json_has_all_that_the_comparison_has() -> None:
 
 def test_json_tells_what_failed() -> None:
     (failure,) = json_of(everything())["failures"]
+    assert str(failure["attempt"]) == "1"  # a count is whole, whatever else is missing
     assert (failure["network"], failure["status"], failure["error"]) == ("vgg16", "oom", f"E: {ODD}")
 
 
@@ -311,6 +317,19 @@ def test_an_accuracy_without_a_count_of_parameters_has_an_empty_cell_and_a_remar
         "224",
         "1",
     )  # seen whole
+
+
+def test_evaluations_that_timm_does_not_tell_apart_are_named(tmp_path: Path) -> None:
+    ways = [
+        evaluated(tmp_path, "timm:net.tag", [0, 1], [0, 1], weights="tag", precision=way)
+        for way in ("fp32", "bf16")
+    ]
+    said: list[str] = []
+    EXPORTS.get("timm-accuracy").make(Results([run_of(tmp_path, *ways)], remark=said.append))
+    assert "timm's columns do not tell apart rows that differ in precision: see --where" in said
+    said.clear()
+    EXPORTS.get("timm-accuracy").make(Results([run_of(tmp_path, ways[0])], remark=said.append))
+    assert not any("tell apart" in remark for remark in said)
 
 
 # --- Hugging Face: fields as documented at huggingface.co/docs/hub/eval-results, and hub-docs' modelcard.md ---

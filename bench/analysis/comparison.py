@@ -247,7 +247,7 @@ def failures(frame: pd.DataFrame) -> pd.DataFrame:
     jobs = frame.drop_duplicates(["run", "job_id", "attempt"]).rename(columns={"arch": "network"})
     jobs = jobs[~jobs["status"].isin(["ok", PENDING])]
     columns = ["run", "network", "label", "task", "status", "stage", "error", "tip", "attempt", "job_id"]
-    return jobs[columns].reset_index(drop=True)
+    return jobs[columns].astype({"attempt": "Int64"}).reset_index(drop=True)
 
 
 STATUS_WORDS: Mapping[str, str] = {

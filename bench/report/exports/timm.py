@@ -15,12 +15,13 @@ from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.keys import VARIANT
 from bench.analysis.machine import dig, torch_version
 from bench.errors import ConfigError
+from bench.plan.task import INPUT
 from bench.records.flags import doubts
 from bench.records.store import Run
 from bench.report.exports import Results, export
 from bench.report.tables._csv import csv_text
 
-_WAYS = ("run", "device_name", *VARIANT)
+_WAYS = ("run", "network", *INPUT[1:], "device_name", *VARIANT)
 _LAYOUTS = {"contiguous": "nchw", "channels_last": "nhwc"}
 _COMPILED = {"eager": "", "compiled": "-dynamo"}
 
@@ -36,12 +37,18 @@ def _speeds(results: Results) -> str:
         raise ConfigError(
             f"nothing is measured of any network in {results.names}", "bench run NET measures one"
         )
-    if lost := _variants(table):
-        results.remark(f"timm's columns do not tell apart rows that differ in {', '.join(lost)}: see --where")
-    elif name := _file_name(results.runs, table):
+    lost = _variants(table)
+    _tell_lost(results, lost)
+    if not lost and (name := _file_name(results.runs, table)):
         results.remark(f"timm would call the file {name}")
     _tell_doubts(results, _in_doubt(table))
     return _timm_csv(table)
+
+
+def _tell_lost(results: Results, lost: Sequence[str]) -> None:
+    """Say in what rows differ that have one name and size."""
+    if lost:
+        results.remark(f"timm's columns do not tell apart rows that differ in {', '.join(lost)}: see --where")
 
 
 def _tell_doubts(results: Results, networks: Sequence[str]) -> None:
@@ -61,7 +68,7 @@ def _timm_frame(table: pd.DataFrame) -> pd.DataFrame:
     sizes = table["input_size"]
     frame = pd.DataFrame(
         {
-            "model": [n.removeprefix("timm:").removeprefix("torchvision:") for n in table["network"]],
+            "model": _models(table),
             "infer_img_size": sizes,
             "infer_samples_per_sec": speed,
             "infer_step_time": 1e3 * table["batch_size"] / speed,
@@ -87,11 +94,19 @@ def _timm_csv(table: pd.DataFrame) -> str:
     return csv_text(frame[keep])
 
 
+def _models(table: pd.DataFrame) -> list[str]:
+    """Return what timm's columns call the networks: a library's and one of this package may have one name."""
+    return [n.removeprefix("timm:").removeprefix("torchvision:") for n in table["network"]]
+
+
 def _variants(table: pd.DataFrame) -> list[str]:
-    """Return in which settings rows of one network and size differ, which timm's columns do not tell apart."""
-    table = table[table["throughput"].notna() | table["train_throughput"].notna()]
-    rows = table.groupby(["network", "input_size"])
-    return [c for c in _WAYS if len(table) and rows[c].nunique().max() > 1]
+    """Return in what rows of one name and size differ, which timm's columns do not tell apart."""
+    return _lost(table[list(_WAYS)], [_models(table), table["input_size"]])
+
+
+def _lost(ways: pd.DataFrame, names: Sequence[object]) -> list[str]:
+    """Return the columns in which rows differ whose names are equal."""
+    return [c for c in map(str, ways) if len(ways) and ways[c].groupby(names).nunique().max() > 1]
 
 
 def _in_doubt(table: pd.DataFrame) -> list[str]:
@@ -147,8 +162,21 @@ def _accuracies(results: Results) -> str:
     if lacking := [one.label for one in plain if one.network not in counts]:
         told = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
         results.remark(f"param_count is empty of {told}: export a run beside that counts them (--task cost)")
-    rows = [_accuracy_row(one, counts.get(one.network), sizes[one.job]) for one in plain]
-    return csv_text(pd.DataFrame(rows).sort_values("top1", ascending=False, kind="stable"))
+    rows = pd.DataFrame([_accuracy_row(one, counts.get(one.network), sizes[one.job]) for one in plain])
+    _tell_lost(results, _lost(pd.DataFrame(map(_way, plain)), [rows["model"], rows["img_size"]]))
+    return csv_text(rows.sort_values("top1", ascending=False, kind="stable"))
+
+
+def _way(one: Evaluation) -> dict[str, str]:
+    """Return how weights were evaluated, as far as timm's columns do not say it."""
+    named = {key: str(value) for key, value in one.conditions.items()}
+    return {
+        "run": one.run,
+        "network": one.network,
+        "data": one.data,
+        **named,
+        "transform": str(one.transform),
+    }
 
 
 def _accuracy_row(one: Evaluation, parameters: float | None, size: float) -> dict[str, object]:

@@ -7,7 +7,7 @@ timm gives its files, `bench facts update` reads them, see `bench.facts.convert`
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -101,12 +101,13 @@ def _models(table: pd.DataFrame) -> list[str]:
 
 def _variants(table: pd.DataFrame) -> list[str]:
     """Return in what rows of one name and size differ, which timm's columns do not tell apart."""
-    return _lost(table[list(_WAYS)], [_models(table), table["input_size"]])
+    return _lost(table[list(_WAYS)], zip(_models(table), table["input_size"], strict=True))
 
 
-def _lost(ways: pd.DataFrame, names: Sequence[object]) -> list[str]:
+def _lost(ways: pd.DataFrame, names: Iterable[object]) -> list[str]:
     """Return the columns in which rows differ whose names are equal."""
-    return [c for c in map(str, ways) if len(ways) and ways[c].groupby(names).nunique().max() > 1]
+    name = pd.Series(list(names), ways.index, object)
+    return [c for c in map(str, ways) if len(ways) and ways[c].groupby(name).nunique().max() > 1]
 
 
 def _in_doubt(table: pd.DataFrame) -> list[str]:
@@ -163,7 +164,9 @@ def _accuracies(results: Results) -> str:
         told = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
         results.remark(f"param_count is empty of {told}: export a run beside that counts them (--task cost)")
     rows = pd.DataFrame([_accuracy_row(one, counts.get(one.network), sizes[one.job]) for one in plain])
-    _tell_lost(results, _lost(pd.DataFrame(map(_way, plain)), [rows["model"], rows["img_size"]]))
+    _tell_lost(
+        results, _lost(pd.DataFrame(map(_way, plain)), zip(rows["model"], rows["img_size"], strict=True))
+    )
     return csv_text(rows.sort_values("top1", ascending=False, kind="stable"))
 
 

@@ -16,6 +16,7 @@ import pytest
 from commands import COMMANDS, lines_of, read
 from typer.testing import CliRunner
 
+import bench
 from bench.analysis import engines, versus
 from bench.claims import _finding as finding
 from bench.cli.app import app
@@ -165,6 +166,17 @@ def test_each_word_of_the_first_guide_s_vocabulary_is_a_topic(word):
     (row,) = (row for row in GUIDES["start.md"].splitlines() if re.match(rf"\| (.+, )?{word}[ ,]", row))
     means = row.strip("| ").split(" | ")[1]
     assert means[1:] in explain(word)
+
+
+def test_a_quantity_says_in_which_table_it_is():
+    """As stored: `measurements` has no throughput, and `networks` no step time."""
+    frame = bench.load(ROOT / "results" / "cpu-reference")
+    measured, columns = set(frame["measurement"]), set(frame.comparison)
+    for name in ("throughput", "step_time", "latency", "roofline_share", "accuracy", "top1"):
+        text = next(each.text for each in topics() if each.kind == "quantities" and each.name == name)
+        assert ("A row of `measurements`" in text) == (name in measured), name
+        assert ("olumn of `networks`" in text) == (name in columns), name
+    assert "made of the measurement `step_time`" in explain("throughput")
 
 
 def test_a_column_is_explained_by_what_the_dictionary_says_of_it():

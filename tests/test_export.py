@@ -390,6 +390,17 @@ def test_a_model_card_marks_what_is_in_doubt_and_says_why(tmp_path: Path) -> Non
     assert "<sup>a</sup> throttled: the GPU was slowed down" in card
 
 
+def test_a_count_on_a_model_card_has_no_decimals(tmp_path: Path) -> None:
+    small = [Measurement(name=n, unit=u, better="lower", samples=(v,)) for n, u, v in _SMALL]
+    run = make_run([record(job(RESNET18), RESNET18, small)])
+    card = files_of("model-card", tmp_path / "out", run)["resnet18/README.md"]
+    assert "| Parameters | 65 | – |" in card
+    assert "| Receptive field | 3 px | – |" in card
+
+
+_SMALL = (("parameters", "1", 65), ("receptive_field", "px", 3))
+
+
 def test_folders_above_the_images_are_not_published(tmp_path: Path) -> None:
     data = "imagefolder:/home/somebody/my pictures/birds"
     run = run_of(tmp_path, *timed(), evaluated(tmp_path, "resnet18", [0, 1], [0, 1], data=data))

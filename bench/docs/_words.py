@@ -14,7 +14,7 @@ from bench.plan.config import Experiment
 from bench.plan.files import configs_dir, experiments
 from bench.plan.recipe import Augment, Cosine, Plateau, Recipe, Steps
 from bench.plan.settings import Processes, Timing
-from bench.plan.task import tasks
+from bench.plan.task import Quantity, tasks
 from bench.records.flags import FLAGS, doubts
 from bench.records.record import STATUSES
 from bench.records.verdicts import VERDICT_WORDS
@@ -121,10 +121,22 @@ def _of_tasks() -> Iterator[Topic]:
         text = f"It {task.about}.\n\n- Measures {measures}.\n- A block of an experiment may give {keys}."
         yield word(name, "tasks", task.about, "a task", text)
         for q in task.quantities:
-            text = f"{sentence(q.about)} Unit: {_UNITS.get(q.unit, q.unit)}. Better: {q.better}."
+            text = f"{sentence(q.about)} Unit: {_UNITS.get(q.unit, q.unit)}. Better: {q.better}. {_place(q)}"
             yield word(q.name, "quantities", q.about, f"a quantity of the task `{name}`", text)
     for key, names, says in _keys():
         yield _key(key, "keys", f"a key of a block ({names})", says)
+
+
+def _place(q: Quantity) -> str:
+    """Return in which of the tables of SQL a quantity stands, and of which measurement it is made."""
+    if q.summary is None:
+        return "A row of `measurements`."
+    column = "column of `networks`, in Python of `comparison`"
+    if q.summary == "derived":
+        return f"A {column}; no measurement has this name."
+    if q.of:
+        return f"A {column}, made of the measurement `{q.of}`."
+    return f"A row of `measurements`, and a {column}."
 
 
 def _key(name: str, kind: str, what: str, says: str) -> Topic:

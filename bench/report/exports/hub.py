@@ -187,6 +187,8 @@ def _words(number: Number) -> Callable[[float], str]:
     low, high = (value if end is None else end for end in (number.low, number.high))
     digits = digits_for(value, low, high)
     scale = Scale.of(value, unit)
+    if number.quantity.is_whole and scale.factor == 1:
+        return lambda end: f"{end:,.0f} {scale.symbol}".rstrip()  # 3 px, and not 3.00
 
     def words(end: float) -> str:
         shown = value / scale.factor

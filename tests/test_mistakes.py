@@ -35,6 +35,11 @@ MISTAKES = [
         "no block of experiment default knows 'batchsize'",
         "did you mean batch_size?",
     ),
+    (  # timings know it, and none is asked for
+        "plan --task cost --set batch_size=8",
+        "no block of experiment default knows 'batch_size' of those that run (cost)",
+        "",
+    ),
     ("plan --set batch_size=[1,", "--set batch_size=[1,, line 1, column 4: it ends", "close it"),
     ("plan --set device=gpu", "'gpu'", "cuda"),
     ("plan --task speed", "unknown task 'speed'", "known: "),

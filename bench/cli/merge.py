@@ -61,7 +61,6 @@ def _lines(merged: Merged) -> list[str]:
     if merged.repeated:
         lines.append(f"{merged.repeated} of them were in several runs, and are there once")
     if merged.replaced:
-        lines.append(
-            f"{merged.replaced} jobs were measured on one machine, or equal ones, in several runs: the later stands"
-        )
+        jobs = "1 job was" if merged.replaced == 1 else f"{merged.replaced} jobs were"
+        lines.append(f"{jobs} measured on one machine, or equal ones, in several runs: the later stands")
     return lines

@@ -40,6 +40,7 @@ def pull(
         )
         if not as_json:
             write(f"{pulled.path}: {pulled.records} records\n")
-        note(f"{pulled.fetched or 'no'} files fetched from {pulled.address}")
+        files = "1 file" if pulled.fetched == 1 else f"{pulled.fetched or 'no'} files"
+        note(f"{files} fetched from {pulled.address}")
     if as_json:
         print_json(documents)

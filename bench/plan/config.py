@@ -285,7 +285,8 @@ def _override(experiment: Experiment, text: str) -> Experiment:
     keys = {b.task: TASKS.get(b.task).key_names for b in experiment.blocks if task in (None, b.task)}
     if not any(steps[0] in names for names in keys.values()):
         valid = dict.fromkeys(itertools.chain(*keys.values()))
-        message = f"--set {key}: no block of experiment {experiment.name} knows {steps[0]!r}"
+        asked = f" of those that run ({', '.join(keys)})" if keys else ""
+        message = f"--set {key}: no block of experiment {experiment.name} knows {steps[0]!r}{asked}"
         raise ConfigError(message, suggestion(steps[0], valid))
 
     def overridden(block: Block) -> Block:

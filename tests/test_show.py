@@ -172,7 +172,8 @@ def test_forms_hold_the_same_numbers() -> None:
 
 def test_latex_has_nothing_unescaped() -> None:
     table = table_of("lenet5")
-    table["layers"][0]["name"] = r"a_b&c%d#e$f{g}h~i^j\k <l> |é"
+    parts = "Ångstro\u0308m"  # as macOS writes names of files
+    table["layers"][0]["name"] = r"a_b&c%d#e$f{g}h~i^j\k <l> |é " + parts + "日"
     text = to_longtable(layers_document(table | {"arch": "net"}).table, "50 % of $x_1$")
     body = [line for line in text.splitlines() if line.endswith(r"\\") and not line.startswith("\\caption")]
     columns = re.search(r"longtable\}\{([lr]+)\}", text)
@@ -181,6 +182,7 @@ def test_latex_has_nothing_unescaped() -> None:
         assert len(re.findall(r"(?<!\\)&", line)) == len(columns[1]) - 1
     assert r"a\_b\&c\%d\#e\$f\{g\}h\textasciitilde{}i\textasciicircum{}j\textbackslash{}k" in text
     assert r"\caption{50 \% of \$x\_1\$}" in text
+    assert r"$|$\'{e} \r{A}ngstr\"{o}m?" in text
     assert text.isascii()
     assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -279,9 +280,19 @@ _LATEX = {
 }  # fmt: skip
 
 
+_ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0304\u0308\u030a\u030c\u0327", "`'^~=\"rvc", strict=True))
+
+
 def _latex(text: object) -> str:
     """Return text for a cell of a LaTeX table; what pdfLaTeX has no letter for becomes a question mark."""
-    return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in plain(text))
+    return "".join(_LATEX.get(c) or _letter(c) for c in unicodedata.normalize("NFC", plain(text)))
+
+
+def _letter(character: str) -> str:
+    """Return a character that means nothing to LaTeX, with its accent as a command."""
+    letter, *accents = list(unicodedata.normalize("NFD", character))
+    known = letter.isascii() and all(accent in _ACCENTS for accent in accents)
+    return "".join(rf"\{_ACCENTS[a]}{{" for a in accents) + letter + "}" * len(accents) if known else "?"
 
 
 def _latex_line(cells: Iterable[str]) -> str:

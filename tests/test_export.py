@@ -37,6 +37,7 @@ from bench.report.exports._library import library
 from bench.report.exports._numbers import file_names
 from bench.report.exports.measurements import _long_csv, long_parquet
 from bench.report.exports.timm import _file_name, _timm_csv, _timm_frame, _variants
+from bench.report.text import markdown
 from bench.stats.answers import Share
 
 ODD = 'a "quoted", text\nof two lines, 😀'
@@ -437,6 +438,21 @@ def test_what_no_result_says_is_asked_for(form: str, options: dict[str, str], me
 def test_a_card_or_a_table_of_nothing_is_none(form: str) -> None:
     with pytest.raises(BenchError, match="nothing is measured of any network in synthetic"):
         EXPORTS.get(form).make(Results([make_run([], planned=[job(VGG16)])]))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("/home/somebody/nets/net.py:Net", "net.py:Net"),
+        ("net(weights='/home/some body/w.pt')", "net(weights='w.pt')"),
+        ("nets/net.py:Net", "nets/net.py:Net"),
+        ("pattern:INPUT -> CONV3-64/2 -> FC", "pattern:INPUT -> CONV3-64/2 -> FC"),
+    ],
+)
+def test_folders_above_a_network_are_not_published(tmp_path: Path, name: str, told: str) -> None:
+    cost = record(replace(job(RESNET18), arch=name), RESNET18, counted(RESNET18))
+    (card,) = files_of("model-card", tmp_path / "out", make_run([cost])).values()
+    assert card.splitlines()[0] == f"# {markdown(told)}"
 
 
 def test_evaluations_on_several_data_sets_are_no_single_leaderboard(tmp_path: Path) -> None:

@@ -157,9 +157,10 @@ def _result(one: Evaluation, dataset: str, source: str | None) -> dict[str, obje
 
 def _card(network: str, rows: Sequence[Row], results: Sequence[dict[str, object]]) -> str:
     """Return a model card: a `model-index` where there are results, and a table for each way in which it was run."""
-    index = {"model-index": [{"name": network, "results": [*results]}]}
+    name = _public(network)
+    index = {"model-index": [{"name": name, "results": [*results]}]}
     parts = [f"---\n{_yaml(index)}---\n"] if results else []
-    parts.append(f"# {markdown(network)}\n\nMeasured by bench {__version__}; intervals are of 95 %.\n")
+    parts.append(f"# {markdown(name)}\n\nMeasured by bench {__version__}; intervals are of 95 %.\n")
     for row in rows:
         titled = [number for number in numbers_of(row) if number.quantity.title]
         settings = (f"{key.replace('_', ' ')}: {value}" for key, value in settings_of(row).items())
@@ -209,8 +210,9 @@ _FIELDS: Fields[Number] = [
 
 
 def _public(text: str) -> str:
-    """Return the text without the folders above a folder of images, which are nobody else's business."""
-    return re.sub(r"imagefolder:.*/(?=[^/\s])", "imagefolder:", text)
+    """Return the text without the folders above images, weights and networks, which are nobody else's business."""
+    images = re.sub(r"imagefolder:.*/(?=[^/\s])", "imagefolder:", text)
+    return re.sub(r"(?<![\w:/])/(?:[^/'\"]+/)+", "", images)
 
 
 def _yaml(content: object) -> str:

@@ -25,6 +25,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from bench.analysis.studies import StudyVerdict
+from bench.cli._markdown import column_widths
 from bench.execution import EXECUTORS, ExecutorKind
 from bench.records.store import read_run
 from bench.report.tables.cells import Cell, Head, View
@@ -203,6 +204,37 @@ def in_terminal(words: Sequence[str], folder: Path, columns: int) -> str:
     os.close(ours)
     assert process.wait(60) == 0
     return b"".join(pieces).decode()
+
+
+@pytest.mark.parametrize("topic", ["quantities", "columns", "keys", "exports", "h100"])
+def test_no_word_of_a_guides_table_is_cut_and_names_stay_whole(
+    topic: str, run: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = run("explain", topic).stdout
+    names = re.findall(r"^\| `?([\w.-]+)`? \|", source, re.MULTILINE)
+    assert names
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run("explain", topic).stdout
+    assert "…" not in shown
+    assert {name for name in names if not re.search(rf"^ {re.escape(name)} ", shown, re.MULTILINE)} == {
+        name for name in names if set(name) == {"-"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("heads", "cells", "room", "expected"),
+    [
+        (["a", "b"], [["one two"], ["three"]], 20, [7, 5]),  # there is room for all
+        (["a", "b"], [["x"], ["some words"]], 8, [1, 7]),  # what is left goes to longer cells
+        (["a", "longest"], [["names"], ["1"]], 8, [5, 1 + 2]),  # heads are folded before what stands below
+        (["a", "b"], [["12345678"], ["1234"]], 8, [4, 4]),  # the widest gives way
+        (["a", "b"], [[], []], 1, [1, 1]),
+    ],
+)
+def test_columns_share_their_room(
+    heads: list[str], cells: list[list[str]], room: int, expected: list[int]
+) -> None:
+    assert column_widths(heads, cells, room) == expected
 
 
 @pytest.mark.parametrize("columns", [60, 80])

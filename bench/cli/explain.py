@@ -56,10 +56,10 @@ def explain(
     elif stdout().soft_wrap:  # a file, for which Markdown is as good
         write("\n".join(each.text for each in shown))
     else:
-        from rich.markdown import Markdown
+        from bench.cli._markdown import Guide
 
         for each in shown:
-            stdout().print(Markdown(_LINK.sub(r"\1 (`bench explain \2`)", each.text)))
+            stdout().print(Guide(_LINK.sub(r"\1 (`bench explain \2`)", each.text)))
 
 
 _FRAME = 2  # characters that Markdown takes beside what is shown as it is

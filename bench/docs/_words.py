@@ -30,7 +30,7 @@ EXIT_CODES: Mapping[int, str] = {
 """What a command's exit code says; every command has these and no others."""
 
 
-_UNITS = {"1": "a number or a share", "MAC": "MAC (multiply-accumulate)", "op": "operations"}
+_UNITS = {"1": "a number or a share", "op": "operations"}
 
 
 def lists() -> Iterator[Topic]:

@@ -58,6 +58,9 @@ def throughput(ratio: float) -> Ratio:
         (latency(1.2), latency(1.0), "suspected"),
         (latency(1.2), None, "suspected"),  # the second round was cut off
         (latency(1.2, flags=("contended",)), None, "slower in doubt"),
+        (latency(0.8, flags=("contended",)), None, "faster in doubt"),
+        (latency(1.0, flags=("contended",)), None, "same in doubt"),
+        (latency(1.0, flags=("power_capped",)), None, "same"),  # told, and no doubt
         (latency(1.04), None, "slower within the limit"),
         (latency(1.055), None, "slower within the limit"),  # its interval begins at 1.0445
         (latency(1.0), None, "same"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.analysis.versus import Ratio
-from bench.records.flags import joined_flags
+from bench.records.flags import doubts, joined_flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,16 @@ class TwoRounds:
     def verdict(self) -> str:
         """What it comes to, in a word or a few.
 
-        ``slower`` where both rounds are certain of it, ``suspected`` where one is; ``slower in doubt`` and ``slower
-        within the limit``, which do not count; else the first round's verdict.
+        ``slower`` where both rounds are certain of it, ``suspected`` where one is; ``slower within the limit``, and
+        what is in doubt, as ``faster in doubt``, which do not count; else the first round's verdict.
         """
         first = self.ratio
         if first.is_slower(self.limit):
             return "slower" if self.again is not None and self.again.is_slower(self.limit) else "suspected"
-        if first.effect.verdict != "slower":
-            return first.effect.verdict
-        return "slower within the limit" if first.decided else "slower in doubt"
+        word = first.effect.verdict
+        if word in ("slower", "faster", "same") and doubts(first.flags):
+            return f"{word} in doubt"
+        return "slower within the limit" if word == "slower" else word
 
     def to_json(self) -> dict[str, object]:
         """Return plain values."""

@@ -432,6 +432,10 @@ def test_a_p_below_what_an_exact_test_can_give_is_a_bound() -> None:
     assert show_p(exactly.p, exactly.p_floor, named=True) == "p = 0.029"
     assert show_p(found.p, found.p_floor, named=True) == "p ≤ 0.029"
     assert (show_p(0.0314), show_p(NAN, 0.1)) == ("0.031", "–")
+    of_two = [
+        show_p(p, 1 / 3) for p in (0.004, 0.05, 0.2, 0.4)
+    ]  # 2 of 6 orders of two and two are as far apart
+    assert of_two == ["≤ 0.05", "≤ 0.05", "≤ 0.33", "0.4"]
 
 
 def test_holm_by_hand() -> None:

@@ -302,8 +302,10 @@ def _array(samples: Sequence[float]) -> Floats:
 def show_p(p: float, floor: float = 0.0, *, named: bool = False) -> str:
     """Return ``0.0021``, or ``≤ 0.029`` where it is below what an exact test of so many numbers can give.
 
-    Where it is `named`, ``p = 0.0021`` or ``p ≤ 0.029``.
+    Of too few to decide in such a test, as two against two, what has decided is ``≤ 0.05``. Where it is `named`,
+    ``p = 0.0021`` or ``p ≤ 0.029``.
     """
     is_bound = p < floor * (1 - 1e-9)
+    floor = min(floor, ALPHA) if p <= ALPHA else floor
     text = DASH if not math.isfinite(p) else f"≤ {floor:.2g}" if is_bound else f"{p:.2g}"
     return text if not named else f"p {text}" if is_bound else f"p = {text}"

@@ -387,8 +387,8 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
         lines.append(f"Larger, and not certain: {larger}; more processes tell.")
     if alike := listed(_name(d) for d in certain if d.is_alike):
         lines.append(
-            f"Alike in class, shape and work in both networks: {alike}. What runs before them, or where their memory "
-            "lies, may make that difference."
+            f"Alike in class, shape and work in both networks: {alike}. What runs before them, where their memory "
+            "lies, or other code in a class of that name may make the difference."
         )
     return lines + last
 

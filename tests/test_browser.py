@@ -242,6 +242,16 @@ def test_an_area_is_enlarged_by_dragging_and_all_is_shown_again(opened: Tab) -> 
     assert opened.js(ticks) == before
 
 
+def test_ticks_are_told_apart_however_narrow_the_domain(opened: Tab) -> None:
+    buttons = "[...document.querySelectorAll('.chart:has(#chart-scatter) .zoom button')]"
+    ticks = "[...document.querySelectorAll('#chart-scatter text.tick')].map(t => [t.getAttribute('text-anchor'), t.textContent].join())"
+    for _ in range(12):
+        opened.js(f"{buttons}[0].click()")
+        shown = opened.js(ticks)
+        assert len(set(shown)) == len(shown) >= 4
+    opened.js(f"{buttons}.at(-1).click()")
+
+
 def test_chosen_rows_stand_side_by_side_with_ratios(opened: Tab) -> None:
     for name in ("vgg16", "resnet18"):
         opened.js(f"{ROWS}.find(r => r.dataset.network === '{name}').querySelector('input').click()")

@@ -35,8 +35,9 @@ from bench.plan.settings import Timing
 from bench.plan.task import Hooks
 from bench.records.record import Record, count
 from bench.records.store import Run
-from bench.report.tables.verdicts import versus_document
+from bench.report.tables.verdicts import _ratio_cell, versus_document
 from bench.report.write import write_report
+from bench.stats.effects import Effect
 from bench.tasks._versus import _call, measure_versus
 from bench.tasks.versus import versus
 from bench.timing._watch import WatchReport
@@ -469,6 +470,20 @@ def test_the_report_has_the_verdicts(tmp_path: Path) -> None:
     table = typed(Ratio.table(Ratio.in_run(run_of(TIMES))), "ratios")
     for name in ("value", "low", "high", "p", "n"):
         assert written[name].tolist() == pytest.approx(table[name].tolist())
+
+
+@pytest.mark.parametrize(
+    ("value", "counted", "shown"),
+    [
+        (1.00013, True, "1.0001"),
+        (0.999992, True, "0.999992"),
+        (1.0072, True, "1.007"),
+        (1.0, True, "1.000"),
+        (1.00013, False, "1.000"),  # of one process, whose digits say nothing
+    ],
+)
+def test_a_count_that_is_higher_is_not_told_as_the_same(value: float, counted: bool, shown: str) -> None:
+    assert _ratio_cell(Effect(value, n=1, counted=counted)).text == shown
 
 
 def test_ratios_are_a_frame_of_numbers() -> None:

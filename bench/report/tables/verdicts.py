@@ -62,8 +62,17 @@ _VERSUS: Fields[Ratio] = (
 def _ratio_cell(effect: Effect) -> Cell:
     """Show a ratio; the page keeps it, and its interval, as numbers."""
     ends = (effect.low, effect.high)
-    cell = _number(effect.estimate, _ratio(effect.estimate))
-    return replace(cell, ends=ends) if all(map(math.isfinite, ends)) else cell
+    if all(map(math.isfinite, ends)):
+        return replace(_number(effect.estimate, _ratio(effect.estimate)), ends=ends)
+    shown = _counted_ratio if effect.counted else _ratio
+    return _number(effect.estimate, shown(effect.estimate))
+
+
+def _counted_ratio(value: float) -> str:
+    """Show the ratio of two counts with as many digits as it differs from 1 in, so that no higher one is 1.000."""
+    apart = abs(value - 1)
+    places = min(-math.floor(math.log10(apart)), 12) if 0 < apart < 0.5e-3 else 3
+    return _known(value, f"{{:.{places}f}}")
 
 
 def _known(value: float, text: str, factor: float = 1.0) -> str:

@@ -60,9 +60,11 @@ function senseless(domain, whole, log) {
 // The texts of ticks: on a linear axis all share a prefix.
 function tickTexts(ticks, unit, log) {
   if (unit === "%") return ticks.map(v => +(100 * v).toPrecision(6) + "");
-  if (unit === "1/s") return ticks.map(v => (+v.toPrecision(4)).toLocaleString("en"));
   if (unit === "") return ticks.map(v => shown(v, unit));
-  if (log) return ticks.map(v => exactly(v, unit));
+  if (log || unit === "1/s") { // with as many digits as tell them apart, of a narrow domain more than three
+    const texts = count => ticks.map(v => exactly(v, unit === "1/s" ? "" : unit, count));
+    return [3, 4, 5, 6].map(texts).find(all => new Set(all).size === all.length) ?? texts(7);
+  }
   const [factor, symbol] = scaleFor(Math.max(...ticks.map(Math.abs)), unit);
   return ticks.map(v => (v === 0 ? "0" : (+(v / factor).toPrecision(6) + " " + symbol).trim()));
 }

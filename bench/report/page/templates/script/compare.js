@@ -7,7 +7,8 @@ const MOST_CHOSEN = 8;
 function ratioText(key, row, first) {
   const { better, exact, within, at } = QUANTITIES[key], ratio = row.values[key] / first.values[key];
   if (!Number.isFinite(ratio) || better === "neither") return ["", ""];
-  const told = `×${digits(ratio)}`;
+  const beyond = exact ? Math.abs(ratio - 1) : 0; // of counts, what is more is not told as ×1.00
+  const told = `×${digits(ratio, beyond ? Math.max(3, 1 - Math.floor(Math.log10(beyond))) : 3)}`;
   const differing = names => names.filter(name => row.settings[name] !== first.settings[name])
     .map(name => [row, first].map(r => r.settings[name] ?? "unknown").join(" against "));
   const apart = differing(within), sizes = differing(at).map(text => `, at ${text}`).join("");

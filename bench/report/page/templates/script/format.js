@@ -20,10 +20,10 @@ function shown(value, unit, count = 3) {
   return (digits(value / factor, count) + " " + symbol).trim();
 }
 // What is counted, and ticks: without zeros behind.
-function exactly(value, unit) {
+function exactly(value, unit, count = 3) {
   if (unit === "px") return `${Math.round(value)} px`;
   const [factor, symbol] = scaleFor(value, unit);
-  return ((+(value / factor).toPrecision(3)).toLocaleString("en") + " " + symbol).trim();
+  return ((value / factor).toLocaleString("en", { maximumSignificantDigits: count }) + " " + symbol).trim();
 }
 // The digits that an interval allows, as in the tables: down to the first of its half width, from 2 to 3.
 function digitsFor(value, [low, high] = []) {

@@ -308,7 +308,7 @@ def test_all_of_a_confusion_of_long_names_is_within_the_figure(tmp_path: Path) -
     labels = np.repeat(np.arange(10), 5)
     record = evaluated(
         tmp_path, "nets.py:Big(num_classes=10, in_channels=3)", np.full(50, 2), labels,
-        data="imagefolder:/work/shared/data/imagenette-224-subset", class_names=[f"n0{k}440764" for k in range(10)],
+        data="imagefolder:/pictures/of/all/imagenette-224-subset", class_names=[f"n0{k}440764" for k in range(10)],
     )  # fmt: skip
     drawing = drawn_each(["confusion"], run_of(tmp_path, record), laid_out=True)["confusion"]
     assert drawing is not None

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -178,9 +179,9 @@ def test_receptive_fields_in_doubt_are_hollow_and_the_figure_says_why() -> None:
 
 
 def test_fields_of_trainings_are_of_the_shape_that_was_trained() -> None:
-    (net,) = by_name("resnet18")
     seen = []
-    for dataset, size, field in (("digits", 8, 7), ("cifar10", 32, 31)):
+    shapes = [("digits", 8, 7), ("cifar10", 32, 31)]
+    for net, (dataset, size, field) in product(by_name("resnet18", "resnet34"), shapes):
         for ended in (scored(net, seed, 0.9, dataset=dataset) for seed in range(2)):
             measured = (*ended.measurements, count("receptive_field", field, "px"))
             seen.append(ended.changed(job=replace(ended.job, input_size=size), measurements=measured))

@@ -250,6 +250,34 @@ def test_a_published_accuracy_is_none_of_an_engine_that_quantises() -> None:
     assert answer.left_out == ("best in int8",)
 
 
+def test_accuracies_of_networks_tell_nothing_of_the_ways_in_which_they_ran() -> None:
+    engines = (("onnx", "bf16"), ("eager", "fp32"), ("onnx:dynamic", "int8"))
+    ways = {
+        (name, i): row(
+            f"{name} · {i}", ms * (3 - i), top1, network=name, backend=backend, precision=precision
+        )
+        for name, ms, top1 in (("small", 10, 0.70), ("large", 20, 0.80))
+        for i, (backend, precision) in enumerate(engines)
+    }
+    (answer,) = answered(*ways.values())  # the fastest of each but for int8
+    assert answer.sentences[-1] == (
+        "By top-1, published, large · 1 gains 10.0 points on small · 1 for 2.0 times the time."
+    )
+    assert {pick.network for pick in answer.picks} == {"small · 1"}  # for 20 and 30 ms: large took 40
+    assert answer.left_out == ()  # each of the networks has one
+    ways["large", 1]["latency_flags"] = "noisy"  # that it may be faster than in another way is not left out
+    (answer,) = answered(*ways.values())
+    assert not any("gains" in sentence for sentence in answer.sentences)
+
+
+def test_the_accuracy_of_a_short_training_is_none_of_an_engine_that_quantises() -> None:
+    shape = {"trained_size": 224, "trained_channels": 3, "trained_classes": 1000}
+    taught = {"dataset": "d", "recipe": "std", "epochs": 1, "accuracy": 0.5, "accuracy_low": 0.4, **shape}
+    nets = [row(name, ms, accuracy_high=0.6, **taught) for name, ms in (("a", 10), ("b", 20))]
+    assert answered(*nets)[0].accuracy == "top-1 on d, std, 1 epoch"
+    assert answered(*({**net, "precision": "int8"} for net in nets))[0].accuracy == ""
+
+
 def test_networks_without_an_accuracy_are_left_out_by_name() -> None:
     (answer,) = answered(row("a", 10, 0.7), row("b", 20, 0.8), row("net.py:Net", 15))
     assert answer.left_out == ("net.py:Net",)

@@ -353,7 +353,7 @@ def _with_accuracies(answer: Answer, speed: _Speed, rows: pd.DataFrame) -> Answe
         accuracy=known.words,
         time=speed.of if speed is _ALONE else f"{speed.of} of {rows['batch_size'].iloc[0]:.0f}",
         picks=tuple(_pick(known, budget) for budget in _budgets_of(times.min(), times.max())),
-        left_out=tuple(sorted(set(rows["label"]) - set(known.candidates["network"]))),
+        left_out=tuple(sorted(_without(rows, known))),
     )
 
 
@@ -368,15 +368,19 @@ def _accuracies(speed: _Speed, rows: pd.DataFrame) -> _Accuracies | None:
     if groups:
         trained = max(groups, key=len)
         words = ", ".join(setting_words(trained.iloc[0].to_dict(), TAUGHT))
-        found = _candidates(speed, trained, "accuracy")
-        return _Accuracies("accuracy", f"top-1 on {words}", None, found.assign(way=""))
+        found = _candidates(speed, trained.assign(way=""), "accuracy")
+        return _Accuracies("accuracy", f"top-1 on {words}", None, found)
     published = rows[rows["published_top1"].notna() & as_published(rows)]
     if published.empty or published["num_classes"].iloc[0] != 1000:
         return None
-    found = _candidates(speed, published, "published_top1")
-    return _Accuracies(
-        "published_top1", "top-1, published", _PUBLISHED_IMAGES, found.assign(way=_ways(published))
-    )
+    found = _candidates(speed, published.assign(way=_ways(published)), "published_top1")
+    return _Accuracies("published_top1", "top-1, published", _PUBLISHED_IMAGES, found)
+
+
+def _without(rows: pd.DataFrame, known: _Accuracies) -> set[str]:
+    """Return the networks of some rows that have no accuracy, by their labels."""
+    named = rows.loc[rows["label"].isin(known.candidates["network"]), "network"]
+    return set(rows.loc[~rows["network"].isin(named), "label"])
 
 
 def _ways(published: pd.DataFrame) -> list[str]:
@@ -386,6 +390,10 @@ def _ways(published: pd.DataFrame) -> list[str]:
 
 
 def _candidates(speed: _Speed, rows: pd.DataFrame, accuracy: str) -> pd.DataFrame:
+    """Return the networks of some rows, each as it ran fastest.
+
+    An accuracy is the network's: it tells nothing of the ways in which that ran, such as engines.
+    """
     doubts = [
         spoken(
             *unsure(row, speed.column, exact=False),
@@ -394,8 +402,17 @@ def _candidates(speed: _Speed, rows: pd.DataFrame, accuracy: str) -> pd.DataFram
         for row in rows.to_dict("records")
     ]
     ends = {f"accuracy_{end}": rows.get(f"{accuracy}_{end}", math.nan) for end in ("low", "high")}
-    found = pd.DataFrame({"network": rows["label"], "accuracy": rows[accuracy], **ends, "doubts": doubts})
-    return found.join(speed.seconds(rows)).reset_index(drop=True)
+    known = {
+        "network": rows["label"],
+        "accuracy": rows[accuracy],
+        **ends,
+        "doubts": doubts,
+        "way": rows["way"],
+    }
+    found = pd.DataFrame(known).join(speed.seconds(rows))
+    fastest_first = found.sort_values("latency", kind="stable").index
+    kept = rows.loc[fastest_first].drop_duplicates(["run", "network"]).index
+    return found[found.index.isin(kept)].reset_index(drop=True)
 
 
 def _gains(known: _Accuracies) -> Iterator[str]:

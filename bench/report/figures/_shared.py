@@ -106,9 +106,8 @@ def trained(table: pd.DataFrame) -> Iterator[AccuracyKind]:
 
 
 def worthwhile(kinds: Iterable[AccuracyKind]) -> list[AccuracyKind]:
-    """Return the kinds that compare two networks or more; where there is none, all that have a row."""
-    filled = [kind for kind in kinds if len(kind.rows)]
-    return [kind for kind in filled if kind.rows["network"].nunique() > 1] or filled
+    """Return the kinds that compare two networks or more: a mark alone says no more than the table."""
+    return [kind for kind in kinds if kind.rows["network"].nunique() > 1]
 
 
 def in_doubt(rows: pd.DataFrame, *columns: str) -> pd.Series[bool]:

@@ -12,10 +12,10 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +30,7 @@ from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record, count
+from bench.tasks import _engines
 from bench.timing import _sampling
 
 # There is a worker for each core: threads that wait for one another there took up to four times the time of one.
@@ -45,6 +46,11 @@ sys.dont_write_bytecode = False
 gc.disable()  # until all is imported, which stays; no test looks for garbage there
 TASKS.load()  # here, so that no test is slow for it
 probe._LOOK_S = 0.01  # a tenth: plans that tests make may be of a machine that is known less well
+# In a process that has imported all, a look for garbage takes longer than what is timed after it.
+_sampling.gc = SimpleNamespace(  # type: ignore[attr-defined]
+    collect=lambda: None, isenabled=gc.isenabled, disable=gc.disable, enable=gc.enable
+)
+_engines._BUSY_S = 0.03  # a fifth: which threads work on a call of a small network shows at once
 DIGITS = DatasetCard(
     name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test"
 )
@@ -112,6 +118,11 @@ def _function(nodeid: str) -> str:
 
 def _is_slow(function: str) -> bool:
     return function in SLOW or function.partition("::")[0] in SLOW
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are cores: tests of processes wait for these, a fifth of the time of all."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -248,8 +259,6 @@ def inline_jobs(monkeypatch: pytest.MonkeyPatch, counted_once: None) -> None:
     """Let commands run their jobs in this process: a server of processes takes seconds to start."""
     EXECUTORS.load()
     monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
-    # In a process that has imported all, a look for garbage takes longer than what is timed after it.
-    monkeypatch.setattr(_sampling, "_no_garbage_collection", nullcontext)
 
 
 @pytest.fixture(autouse=True)

@@ -178,12 +178,12 @@ def test_all_but_one_thread_idle(
 def test_threads_are_counted_by_the_busiest(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter(({"1": 100, "2": 50}, {"1": 400, "2": 200, "3": 150}))  # 300, 150 and 150 ns since
     monkeypatch.setattr(inspection, "_cpu_ns", lambda: next(times))
-    assert inspection.threads_used(lambda: None, seconds=0.0) == (300 + 150 + 150) / 300
+    assert inspection.threads_used(lambda: None) == (300 + 150 + 150) / 300
 
 
 def test_without_the_kernels_count_no_number_of_threads_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "_cpu_ns", dict)
-    assert np.isnan(inspection.threads_used(lambda: None, seconds=0.0))
+    assert np.isnan(inspection.threads_used(lambda: None))
 
 
 def test_noise_is_a_doubt_of_the_answers_and_not_of_the_times(fake: Any, tmp_path: Path) -> None:

@@ -95,14 +95,14 @@ def _clipped(shares: Mapping[str, float], *, overflow: bool) -> Measurement:
     return measured("clipped_share", (share,), detail, ("saturated",) if overflow or share > _CLIPPED else ())
 
 
-def threads_used(call: Call, seconds: float = _BUSY_S) -> float:
+def threads_used(call: Call) -> float:
     """Return how many threads of this process work on a call: 1.0 is one, and 2.0 are two that are equally busy.
 
     NaN where the kernel does not count the time of threads.
     """
     call()
     before, start, calls = _cpu_ns(), time.perf_counter(), 0
-    while calls < _LEAST_CALLS or time.perf_counter() - start < seconds:
+    while calls < _LEAST_CALLS or time.perf_counter() - start < _BUSY_S:
         call()
         calls += 1
     spent = [ns - before.get(thread, 0) for thread, ns in _cpu_ns().items()]

@@ -31,7 +31,7 @@ from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record, count
 from bench.tasks import _engines
-from bench.timing import _sampling
+from bench.timing import _sampling, ceilings
 
 # There is a worker for each core: threads that wait for one another there took up to four times the time of one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -259,6 +259,9 @@ def inline_jobs(monkeypatch: pytest.MonkeyPatch, counted_once: None) -> None:
     """Let commands run their jobs in this process: a server of processes takes seconds to start."""
     EXECUTORS.load()
     monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
+    # Ceilings of the machine, which no such test is about, need no large matrices.
+    monkeypatch.setattr(ceilings, "_LONGEST_S", 0.01)
+    monkeypatch.setitem(ceilings._COPY_BYTES, "cpu", 8 << 20)
 
 
 @pytest.fixture(autouse=True)

@@ -17,14 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.archs import Arch
-from bench.datasets import check_same, find
-from bench.datasets.classes import ClassMap, Vocabulary
+from bench.datasets import find
+from bench.datasets.classes import ClassMap
 from bench.datasets.evaluation import EvaluationSet
-from bench.datasets.loader import Change, Loaded, Loader
+from bench.datasets.loader import Loaded, Loader
 from bench.datasets.transforms import Transform
-from bench.errors import BenchError, ConfigError, InvalidModelError, UnsupportedError, lacks_memory, reason
+from bench.errors import BenchError, InvalidModelError, UnsupportedError, lacks_memory, reason
 from bench.io import JsonObject, write_file
-from bench.plan.corruption import read_corruption
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 from bench.plan.task import Hooks
@@ -33,6 +32,14 @@ from bench.records.outputs import Answers, save_outputs
 from bench.records.record import Measurement, measured
 from bench.tasks._agreement import soundness
 from bench.tasks._calls import backend_of, working
+from bench.tasks._given import (
+    ASSUMED,
+    corruption_of,
+    declared_transform,
+    planned_images,
+    transform_of,
+    vocabulary_of,
+)
 from bench.tasks._networks import built, drawn_parameters, imported
 from bench.tasks._placing import place, place_network, with_autocast
 from bench.training.config import LAYOUTS
@@ -43,7 +50,6 @@ if TYPE_CHECKING:
 
 _FOREMOST = 5
 _TESTED = "test"  # the split that trainings are tested on
-ASSUMED = "assumed, as nothing is declared"
 _BATCH = {"cpu": 32, "cuda": 256}  # images a call at first, where the job says `auto`
 _TOLD = 1000  # images left out that the detail names; it counts all
 _EVERY_S = 20.0  # between two times that what is done so far is kept
@@ -63,7 +69,7 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
     """
     hooks.stage("images")
     settings = job.settings
-    whole = _planned_images(settings)
+    whole = planned_images(settings)
     images = whole.limited(settings.limit, job.seed)
     arch = imported(job, hooks)
     model = built(job, hooks, in_full=True).eval()
@@ -74,14 +80,14 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
         usual = int(told.get("batch_size", _BATCH[job.device_kind]))
         placed = _as_tested(model, str(told.get("views") or ""), job, hooks)
         network = _Network(placed, job, transform, usual, arch.card.batch)
-        classes = ClassMap.of(images.classes, _vocabulary(arch, model, network.outputs), images.folder)
+        classes = ClassMap.of(images.classes, vocabulary_of(arch, model, network.outputs), images.folder)
         workers = settings.workers or usable_cores()
-        loader = Loader(images, transform, workers, _corruption(job))
+        loader = Loader(images, transform, workers, corruption_of(job))
         progress = _Progress.resumed_from(hooks.checkpoint, job.id, len(images))
         hooks.stage("evaluate")
         _answer_all(network, loader, classes, progress, hooks)
     try:
-        _planned_images(settings)  # still
+        planned_images(settings)  # still
     except UnsupportedError:
         progress.forget()  # which of the answers are to other images is not known
         raise
@@ -107,99 +113,6 @@ def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Mea
     yield from _rates(progress, workers)
     if hooks.outputs is not None and content is not None:
         save_outputs(hooks.outputs, content)
-
-
-def _planned_images(settings: EvaluateSettings) -> EvaluationSet:
-    """Return the images of a split.
-
-    Raises:
-        UnsupportedError: if they are not those that the job was planned for.
-    """
-    images = EvaluationSet.of(settings.data, settings.split)
-    if settings.data_sha256 is not None:
-        check_same(settings.data, settings.data_sha256, images.sha256)
-    return images
-
-
-def as_given(job: Job[EvaluateSettings], count: int) -> tuple[list[Tensor], list[str]]:
-    """Return up to `count` of the images as the job's network gets them, and their classes.
-
-    Each is [C, H, W] from 0 to 1: what was normalised is made visible again. Those that cannot be decoded are left out.
-    """
-    settings, hooks = job.settings, Hooks()
-    images = EvaluationSet.of(settings.data, settings.split).limited(settings.limit, job.seed)
-    images = images.limited(count, job.seed)
-    transform = transform_of(imported(job, hooks), built(job, hooks).eval(), job)
-    loader = Loader(images, transform, 1, _corruption(job))
-    (batch,) = loader.batches(range(len(images)), len(images))
-    names = [images.classes[int(images.labels[number])] for number in batch.numbers]
-    return list(transform.shown(transform.normalised(batch.pixels))), names
-
-
-# --- what the network gets ---
-
-
-def transform_of(arch: Arch, model: nn.Module, job: Job[EvaluateSettings]) -> Transform:
-    """Return what is done to images: as the weights or the network declare it, or else as is usual.
-
-    Raises:
-        InvalidModelError: if a field that is declared is none.
-        UnsupportedError: if a field that the job gives is none, or the network takes other channels.
-    """
-    declared, source = declared_transform(arch, model)
-    try:
-        base = (
-            Transform.assumed(job.input_size, job.in_channels)
-            if declared is None
-            else Transform.read(declared)
-        )
-    except ConfigError as error:
-        raise InvalidModelError(f"the transform of {source}: {error.message}", error.tip) from error
-    if declared is not None and job.input_size != arch.card.input_size:
-        base = base.at(job.input_size)
-    try:
-        whole = base.changed(job.settings.transform or {})
-    except ConfigError as error:
-        raise UnsupportedError(error.message, error.tip) from error
-    if whole.channels != job.in_channels and (whole.channels, job.in_channels) != (1, 3):
-        message = f"{job.arch} takes {job.in_channels} channels, and its transform makes {whole.channels}"
-        raise UnsupportedError(message, f"give its own transform: --set transform.channels={job.in_channels}")
-    return whole
-
-
-def declared_transform(arch: Arch, model: nn.Module) -> tuple[JsonObject | None, str]:
-    """Return the transform that weights or a network declare, as plain values, and who declares it."""
-    if arch.weights is not None and arch.weights.transform is not None:
-        return arch.weights.transform, arch.weights.source
-    own = getattr(model, "transform", None)
-    if isinstance(own, dict):
-        return own, "the network"
-    return None, ASSUMED
-
-
-def _vocabulary(arch: Arch, model: nn.Module, count: int) -> Vocabulary:
-    """Return what weights, or else a network in its attribute `classes`, say of its outputs."""
-    own = getattr(model, "classes", None)
-    if isinstance(own, list | tuple) and len(own) == count and all(isinstance(name, str) for name in own):
-        return Vocabulary(count, tuple(own), source="the network")
-    weights = arch.weights
-    if weights is None:
-        return Vocabulary(count)
-    return Vocabulary(
-        count,
-        weights.classes if len(weights.classes) == count else (),
-        weights.source,
-    )
-
-
-def _corruption(job: Job[EvaluateSettings]) -> Change | None:
-    """Return what corrupts the pixels of an image; None where nothing does."""
-    if job.settings.corruption is None:
-        return None
-    from bench.datasets.corruptions import corrupt  # SciPy comes with it
-
-    name, severity = read_corruption(job.settings.corruption)
-    return lambda pixels, number: corrupt(pixels[None], name, severity, [number])[0]
 
 
 # --- the network ---

@@ -30,7 +30,7 @@ def draw(jobs: Sequence[Job[EvaluateSettings]], file: Path) -> Path:
     """
     from PIL import Image, ImageDraw
 
-    from bench.tasks._evaluate import as_given
+    from bench.tasks._given import as_given
 
     if what := no_file(file):  # a pipe would wait for its other end
         raise StoreError(f"cannot draw {file}: {what}", "name a file that ends in .png")

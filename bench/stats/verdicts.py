@@ -207,7 +207,7 @@ def _drawn_in(logs: Floats, spread: float) -> Floats:
     """
     if spread <= 0 or len(logs) < _DRAWN_FROM:
         return logs
-    middle = float(np.median(logs))
+    middle = median(logs.tolist())
     reach = _REACH * max(spread, robust_sd(logs.tolist()))
     far = int((np.abs(logs - middle) > reach).sum())
     return np.clip(logs, middle - reach, middle + reach) if far <= max(1, len(logs) // 4) else logs
@@ -223,7 +223,7 @@ def centres(a: Sequence[float], b: Sequence[float], spread: float = 0.0) -> tupl
     if not n or min(one.min(), other.min()) <= 0:
         return median(a), median(b)
     if n < ENOUGH:
-        before, after = (float(np.median(np.log(side))) for side in (one, other))
+        before, after = (median(np.log(side).tolist()) for side in (one, other))
     else:
         before, after = (float(_drawn_in(np.log(side), spread).mean()) for side in (one, other))
     return math.exp(before), math.exp(after)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import brentq
 from series import Tail, correlated, disturbed, disturbed_median, median_interval, scattered, times
@@ -20,8 +22,15 @@ from bench.stats.intervals import (
     median_ranks,
     percentile,
 )
+from bench.stats.samples import median
 
 NAN = math.nan
+
+
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1))
+def test_a_median_is_that_of_numpy_to_the_bit(samples: list[float]) -> None:
+    assert median(samples) == np.median(samples)
+    assert median([*samples, NAN, math.inf]) == np.median(samples)
 
 
 def test_the_interval_of_a_time_over_few_processes_is_students_of_the_logarithms() -> None:

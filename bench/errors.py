@@ -183,14 +183,39 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     return [by_lower[m] for m in difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)]
 
 
+_CALLED = {
+    "batch": ("batch_size",),
+    "dataset": ("data",),
+    "flops": ("macs",),
+    "size": ("file_size", "input_size"),
+    "speed": ("latency", "throughput"),
+    "time": ("latency", "timeout_s"),
+}
+"""What is asked for by a word of everyday, the likeliest first: such a word is no misspelling, as of `seed`."""
+
+
+def meant(name: str, known: Iterable[str], alike: float = 0.5) -> str | None:
+    """Return the key or option for which a wrong one stands: by its sense, else by its letters; None where none does.
+
+    Args:
+        name: as given, with dashes or underscores.
+        known: all valid ones, in either way of writing.
+        alike: how much letters have to agree, from 0 to 1.
+    """
+    words = {one.lower().replace("-", "_"): one for one in known}
+    word = name.lower().replace("-", "_")
+    close = _CALLED.get(word) or difflib.get_close_matches(word, words, 1, alike)
+    return next((words[one] for one in close if one in words), None)
+
+
 def suggestion(name: str, known: Iterable[str], otherwise: str = "", *, prefix: str = "") -> str:
-    """Return the next step for a wrong name: the known one that is most like it, else `otherwise`, else all of them.
+    """Return the next step for a wrong key: the known one that is meant, else `otherwise`, else all of them.
 
     `prefix` stands before a name where it is written.
     """
     known = list(known)
-    close = nearest(name, known, 1)
-    return f"did you mean {prefix}{close[0]}?" if close else otherwise or f"known: {', '.join(known)}"
+    one = meant(name, known)
+    return f"did you mean {prefix}{one}?" if one else otherwise or f"known: {', '.join(known)}"
 
 
 def together(errors: Sequence[ConfigError]) -> ConfigError:

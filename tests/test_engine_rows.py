@@ -22,11 +22,14 @@ from typer.testing import CliRunner
 import bench
 from bench.analysis.engines import EngineRow
 from bench.analysis.frame import to_frame
+from bench.api import Done
 from bench.api._engines import _chosen
+from bench.cli._measuring import has_failed
 from bench.cli.app import app
 from bench.contracts import check_figure
 from bench.errors import ConfigError, UnknownNameError
 from bench.execution.catalog import without_refused
+from bench.execution.runner import Summary
 from bench.plan.job import Job
 from bench.records.job_files import JobFile
 from bench.records.outputs import Answers, save_outputs
@@ -276,6 +279,48 @@ def test_an_evaluation_that_failed_says_why_no_accuracy_was_tested(tmp_path: Pat
     assert any(
         note.startswith("No accuracy was tested (unsupported: a.png would be tested on),") for note in notes
     )
+
+
+def test_what_to_do_about_a_failure_is_told_once(tmp_path: Path) -> None:
+    lacking = {
+        "status": "unsupported",
+        "error": {"type": "x", "message": "no weights", "tip": "fetch them by X"},
+    }
+    without = [
+        [r.changed(measurements=(), **lacking) for r in timed(engine, 0.02)] for engine in ("eager", "onnx")
+    ]
+    notes = EngineRow.notes(list(rows_of(*without, path=tmp_path).values()))
+    assert notes.count("To have eager, onnx: fetch them by X") == 1
+    right = np.ones(4000, dtype=bool)
+    eager = evaluated(tmp_path, "eager", right).changed(measurements=(), **lacking)
+    other = evaluated(tmp_path, "onnx", right).changed(
+        measurements=(),
+        status="unsupported",
+        error={"type": "x", "message": "backend onnx: onnx missing; get it"},
+    )
+    absent = [r.changed(measurements=(), status=other.status, error=other.error) for r in timed("onnx", 0.02)]
+    notes = EngineRow.notes(list(rows_of(timed("eager", 0.02), absent, eager, other, path=tmp_path).values()))
+    (accuracy,) = (note for note in notes if note.startswith("No accuracy"))
+    assert (
+        "(unsupported: no weights; fetch them by X)" in accuracy
+    )  # and not that an engine is missing, again
+    assert "To have onnx: get it" in notes
+
+
+@pytest.mark.parametrize(("statuses", "failed"), [({}, 0), ({"onnx": "unsupported"}, 0), (None, 1)])
+def test_engines_of_which_not_even_eager_runs_are_a_failure(
+    statuses: dict[str, str] | None, failed: bool, tmp_path: Path
+) -> None:
+    records = [
+        (
+            r
+            if statuses is not None and backend not in statuses
+            else r.changed(measurements=(), status="unsupported")
+        )
+        for backend in ("eager", "onnx")
+        for r in timed(backend, 0.02)
+    ]
+    assert has_failed(Done(tmp_path, Summary(records)), ["unsupported"]) == failed
 
 
 def test_few_images_bound_no_loss() -> None:

@@ -58,6 +58,10 @@ def test_no_line_of_a_help_is_wider_than_a_terminal(monkeypatch):
         (["comprae"], "no such command 'comprae'", "did you mean compare?"),
         (["run", "--devcie", "cpu"], "no such option: --devcie", "did you mean --set device=...?"),
         (["run", "--epoch", "3"], "no such option: --epoch", "did you mean --set epochs=...?"),
+        (["choose", "--speed", "3"], "no such option: --speed", "did you mean --latency?"),
+        (["choose", "--size", "20MB"], "no such option: --size", "did you mean --file-size?"),
+        (["evaluate", "x", "--dataset", "digits"], "no such option: --dataset", "did you mean --data?"),
+        (["run", "--batch", "8"], "no such option: --batch", "did you mean --set batch_size=...?"),
         (["report", "--frmat", "md"], "no such option: --frmat", "did you mean --format?"),
         (["report", "--zzz"], "no such option: --zzz", "`bench report --help` has all"),
         (["train"], "missing argument", "such as bench train lenet5 mlp -d digits"),
@@ -81,3 +85,11 @@ def test_wrong_words_are_an_error_as_any_other_with_what_was_meant(words, messag
     assert message in error
     assert tip in next_step
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("words", ["compare a b --speed", "choose --epochs 3", "export x --recipe y"])
+def test_what_a_command_does_not_take_is_not_suggested(words):
+    result = CliRunner().invoke(app, words.split(), prog_name="bench")
+    assert result.exit_code == 2
+    assert "did you mean" not in result.stderr
+    assert f"`bench {words.split()[0]} --help` has all" in " ".join(result.stderr.split())

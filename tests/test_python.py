@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
+from stand_in import instead_of_all
 from typer.testing import CliRunner
 
 import bench
@@ -200,6 +201,34 @@ def test_python_explains_and_chooses_as_the_commands_do(stored: Path) -> None:
     assert choice.best is not None
     assert told["best"]["network"] == choice.best["network"]
     assert set(candidates.table["network"]) >= {one["network"] for one in told["front"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("train", {"names": ["mlp"], "dataset": "digits", "epochs": 0}, "epochs: input should be"),
+        ("train", {"names": ["mlp"], "dataset": "digits", "seeds": 0}, "seeds: 0 is no number from 1 on"),
+        ("evaluate", {"names": ["mlp"], "data": "digits", "precision": "fp8"}, "precision: input should be"),
+        ("evaluate", {"names": [], "data": "digits"}, "no network is named"),
+        ("time_layers", {"network": "mlp", "precision": "fp8"}, "precision: input should be"),
+        ("time_layers", {"network": "mlp", "processes": 0}, "processes: 0 is no number from 1 on"),
+        ("compare", {"names": ["mlp", "lenet5"], "batch_size": 0}, "batch_size: 0 is no number from 1 on"),
+        ("engines", {"names": ["mlp"], "batch_size": "x"}, "batch_size: 'x' is no number from 1 on"),
+        ("engines", {"names": ["mlp"], "processes": 0}, "processes: 0 is no number from 1 on"),
+        ("selftest", {"comparisons": 0}, "comparisons: 0 is no number from 1 on"),
+        ("selftest", {"processes": 5}, "processes: 5 is no number from 6 on"),
+        ("selftest", {"runs": 1}, "runs: 1 is no number from 2 on"),
+    ],
+)
+def test_a_wrong_argument_is_told_by_its_name(
+    name: str, arguments: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instead_of_all(monkeypatch)
+    with pytest.raises(bench.BenchError) as caught:
+        getattr(bench, name)(**arguments, results=tmp_path / "r")
+    assert caught.value.message.startswith(said)
+    assert caught.value.tip
+    assert not (tmp_path / "r").exists()
 
 
 def test_an_export_from_python_loses_no_file_and_says_what_is_not_there(stored: Path) -> None:

@@ -33,7 +33,7 @@ def test_missing_weights_are_told_with_their_place(tmp_path: Path, monkeypatch: 
         "the weights of torchvision:squeezenet1_1(weights='IMAGENET1K_V1') are not on"
     )
     assert f"put squeezenet1_1-b8a52dc0.pth into {tmp_path}/torch/hub/checkpoints" in error["tip"]
-    assert "--download" in error["tip"]
+    assert "--download, which `bench engines` and `bench evaluate` take" in error["tip"]
 
 
 def test_weights_of_a_library_are_named_and_declare_their_transform() -> None:

@@ -76,6 +76,7 @@ class EngineRow:
         network, backend, precision: what and how; `way` adds the layout of images where that is not the usual one.
         status: of its last job that did not end well, else `ok`.
         reason: why there is no time, as the engine says it; empty where there is one.
+        tip: what to do about that; empty where nobody said.
         latency: s at batch 1, over processes; None where there is none.
         speedup: eager's time over its own, 2 is twice as fast; its verdict is corrected for all engines of the run.
         throughput: images/s at `batch`.
@@ -94,6 +95,7 @@ class EngineRow:
     precision: str
     status: str
     reason: str = ""
+    tip: str = ""
     latency: Interval | None = None
     speedup: Effect = field(default_factory=lambda: Effect.none("not timed"))
     throughput: float = math.nan
@@ -132,11 +134,6 @@ class EngineRow:
         if self.accuracy.lost.high <= _LOSS:
             return "worth it"
         return "not worth it" if self.accuracy.lost.low > _LOSS else "open"
-
-    @property
-    def tip(self) -> str:
-        """How to install what it lacks; empty where it lacks nothing."""
-        return self.reason.partition(_MISSING)[2]
 
     @property
     def shortfall(self) -> str:
@@ -252,7 +249,8 @@ class EngineRow:
             "point of accuracy for certain, on images that both have answered."
         )
         if not tested:
-            why = "; ".join(dict.fromkeys(row.untested for row in rows if row.untested)) or "to know: --data"
+            of = [row for row in rows if row.is_eager or row.latency is not None]  # of others all is said
+            why = "; ".join(dict.fromkeys(row.untested for row in of if row.untested)) or "to know: --data"
             notes.append(
                 f"No accuracy was tested ({why}), without which none is worth it; agreement is on noise, and "
                 "says little of real images."
@@ -365,6 +363,7 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
         precision=precision,
         status=failed[-1].status if failed else "ok",
         reason=_reason(failed, timed=bool(ok)) if latency is None else "",
+        tip=_tip(failed[-1]) if failed and latency is None else "",
         latency=latency,
         throughput=batch / median(steps) if steps else math.nan,
         batch=batch,
@@ -386,6 +385,11 @@ def _reason(failed: Sequence[Record], *, timed: bool) -> str:
 
 def _message(record: Record) -> str:
     return str((record.error or {}).get("message", ""))
+
+
+def _tip(record: Record) -> str:
+    """Return what to do about a failure: how to install what is lacking, or as the error says."""
+    return _message(record).partition(_MISSING)[2] or str((record.error or {}).get("tip") or "")
 
 
 def _measurements(records: Sequence[Record], name: str) -> list[Measurement]:
@@ -466,7 +470,10 @@ class _Answered:
     def untested(self, backend: str, precision: str) -> str:
         """Return how the evaluation of an engine failed; empty where it did not, or none was asked for."""
         record = self.failed.get((backend, precision))
-        return "" if record is None else f"{record.status}: {_message(record)}".removesuffix(".")
+        if record is None:
+            return ""
+        said, tip = f"{record.status}: {_message(record)}".removesuffix("."), _tip(record)
+        return said if not tip or tip in said else f"{said}; {tip}"
 
 
 _OF_NETWORK = {"random_weights", "answers_vary", "changes_itself"}

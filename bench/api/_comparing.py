@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.analysis.selftest import SELFTEST, Selftest
 from bench.api._objects import Network, names_of
-from bench.api._running import Done, Prepared, carry_out, run_name
+from bench.api._running import Done, Prepared, at_least, carry_out, run_name
 from bench.api.runs import open_executor, run_folder
 from bench.api.timing import layers_blocks
 from bench.errors import ConfigError
@@ -71,27 +71,29 @@ def compare(
         >>> run = bench.compare(["my_net.py:Net", "resnet18"], processes=8)
         >>> run.ratios[["baseline", "quantity", "value", "low", "high", "verdict"]]
     """
+    at_least(1, batch_size=batch_size, processes=processes)
     names = names_of(names)
     if len(names) < 2:
         raise ConfigError("name a network and at least one baseline", "bench compare my_net.py:Net resnet18")
+    batch: object = {"cpu": 8, "cuda": 64} if batch_size is None else batch_size
     blocks: list[dict[str, object]] = [
         {"task": "cost", "grid": {}},
         {
             "task": "infer",
             "grid": {},
-            "batch_size": batch_size or {"cpu": 8, "cuda": 64},
+            "batch_size": batch,
             "timing": {"warmup_s": 0.1, "min_s": 0.1, "limit_s": 0.3},
             "processes": _ALONE,
         },
     ]
     if layers:
-        blocks += layers_blocks({"batch_size": batch_size or {"cpu": 8, "cuda": 64}})
+        blocks += layers_blocks({"batch_size": batch})
     if train:
         length = {} if epochs is None else {"epochs": epochs}
         blocks.append({"task": "accuracy", "dataset": train, "grid": {"seed": [0, 1, 2]}, **length})
-    content = {"name": name or run_name("compare", names), "blocks": blocks}
+    name = name or run_name("compare", names)
     with open_executor(executor, names) as opened:
-        experiment = Experiment.parse(content, "compare").narrowed(archs=list(names), overrides=overrides)
+        experiment = Experiment.made(name, blocks).narrowed(archs=list(names), overrides=overrides)
         catalog = catalog_for(experiment, opened)
         compared = next(block for block in experiment.blocks if block.task == "infer")
         cards = [card for name in compared.archs for card in catalog.archs[name]]
@@ -192,6 +194,9 @@ def selftest(
         >>> run = bench.selftest(arch="resnet20", comparisons=4, processes=8, runs=2)
         >>> run.frame
     """
+    at_least(1, comparisons=comparisons)
+    at_least(6, processes=processes)
+    at_least(2, runs=runs)
     filling, arch = (_FILLING if arch is None else _SMALL), arch or "resnet20"
     size = Processes().least
     timed = {
@@ -206,8 +211,7 @@ def selftest(
         {**timed, **filling},
     ]
     with open_executor(executor) as opened:
-        experiment = Experiment.parse({"name": SELFTEST, "blocks": blocks}, SELFTEST)
-        experiment = experiment.narrowed(overrides=overrides)
+        experiment = Experiment.made(SELFTEST, blocks).narrowed(overrides=overrides)
         catalog = catalog_for(experiment, opened)
         network, *rows = expand(experiment, catalog)
         slowdown = {f"+{100 * s:g} %": s for s in SLOWDOWNS}

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.api._objects import Network, names_of
-from bench.api._running import Done, run, run_name
+from bench.api._running import Done, at_least, run, run_name
 from bench.api.runs import open_executor
 from bench.errors import ConfigError, unknown_name
 from bench.execution import Executor
@@ -34,6 +34,7 @@ def engines(
     calibration: str | None = None,
     batch_size: int | None = None,
     processes: int | None = None,
+    download: bool = False,
     overrides: Sequence[str] = (),
     name: str | None = None,
     results: Path | str = "results",
@@ -53,6 +54,7 @@ def engines(
     calibration: data set on whose training images int8 takes its ranges; None means those of `data`, else noise.
     batch_size: for the throughput, beside 1; None means 4 on the CPU and 64 on a GPU.
     processes: in how many each is timed; None means at least 5, and up to 8 where there is doubt.
+    download: fetch the trained weights that libraries have and this machine lacks.
 
     Raises:
         ConfigError: where no network is named.
@@ -63,6 +65,7 @@ def engines(
         >>> run = bench.engines("torchvision:resnet18", engines=["onnx", "openvino"])
         >>> run.comparison[["backend", "precision", "latency", "latency_flags"]]
     """
+    at_least(1, batch_size=batch_size, processes=processes)
     names = names_of(names)
     if not names:
         raise ConfigError("no network is named", "such as bench engines resnet18")
@@ -77,7 +80,7 @@ def engines(
         if data is not None:
             on = {"data": data, "split": split, "limit": limit}
             blocks += [_evaluated(*way, ranges, on) for way in chosen]
-        experiment = Experiment.parse({"name": name or run_name("engines", names), "blocks": blocks})
+        experiment = Experiment.made(name or run_name("engines", names), blocks)
         return run(
             experiment,
             names,
@@ -86,6 +89,7 @@ def engines(
             executor=opened,
             observer=observer,
             argv=argv,
+            download=download,
         )
 
 
@@ -134,7 +138,7 @@ def _timed(
     backend: str, precision: str, ranges: str | None, *, batch_size: int | None, processes: int | None
 ) -> dict[str, object]:
     """Return the block that times an engine."""
-    larger: object = batch_size or _BATCH
+    larger: object = _BATCH if batch_size is None else batch_size
     return {
         "task": "infer",
         "backend": backend,

@@ -83,12 +83,16 @@ def evaluate(
     if show is not None:
         _check_place(Path(show).absolute())
     names = names_of(names)
+    if not names:
+        raise ConfigError(
+            "no network is named", "such as bench evaluate torchvision:resnet50 --data imagefolder:PATH"
+        )
     options = {"limit": limit, "precision": precision, "backend": backend, "split": split}
     shared: dict[str, object] = {"task": "evaluate", "timeout_s": _LIMIT_S}
     shared |= {key: value for key, value in options.items() if value is not None}
     grid = {"corruption": [None, *(f"{c}:{s}" for c in NAMES for s in SEVERITIES)]} if corruptions else {}
     blocks = _blocks(names, data, weights, Path(results), shared=shared, grid=grid)
-    experiment = Experiment.parse({"name": name or run_name("evaluate", names), "blocks": blocks})
+    experiment = Experiment.made(name or run_name("evaluate", names), blocks)
     with open_executor(executor, names) as opened:
         done = run(
             experiment,

@@ -326,6 +326,7 @@ def train(
         >>> run = bench.train(["resnet20", "plain20"], dataset="digits", seeds=3)
         >>> run.comparison[["network", "accuracy", "accuracy_low", "accuracy_high", "n_ok"]]
     """
+    at_least(1, seeds=seeds)
     names = names_of(names)
     if names in ([], [_ALL]):
         message = "no network to train is named"
@@ -339,7 +340,7 @@ def train(
         **({"threads": {"cpu": _few_threads(), "cuda": None}} if seeds * len(names) > 1 else {}),
         "grid": {"seed": list(range(seeds))},
     }
-    experiment = Experiment.parse({"name": name or run_name("train", [dataset]), "blocks": [block]})
+    experiment = Experiment.made(name or run_name("train", [dataset]), [block])
     return run(
         experiment,
         names,
@@ -354,6 +355,17 @@ def train(
 def _few_threads() -> int:
     """Return threads a training, for at most eight side by side; not by their count, so that more seeds can follow."""
     return max(1, (os.cpu_count() or 1) // 8)
+
+
+def at_least(least: int, **counts: object) -> None:
+    """Refuse arguments that are no counts, as the options of commands do; None is what was not given.
+
+    Raises:
+        ConfigError: for one that is less than `least`, or no whole number.
+    """
+    for name, count in counts.items():
+        if count is not None and not (isinstance(count, int) and count >= least):
+            raise ConfigError(f"{name}: {count!r} is no number from {least} on", "give one, or leave it out")
 
 
 def run_name(kind: str, names: Sequence[str]) -> str:

@@ -117,8 +117,8 @@ def race(
     names = names_of(among) or (list(accuracies.rows["network"].unique()) if accuracies.run else list(_AMONG))
     path = run_folder(results, name or run_name("choose", names))
     with open_executor(executor, names) as opened:
-        content = {"name": path.name, "blocks": [{"task": "cost", "grid": {}}, _timed(_ONE)]}
-        experiment = Experiment.parse(content, "choose").narrowed(archs=names, overrides=overrides)
+        blocks = [{"task": "cost", "grid": {}}, _timed(_ONE)]
+        experiment = Experiment.made(path.name, blocks).narrowed(archs=names, overrides=overrides)
         catalog = catalog_for(experiment, opened)
         cards = {card.name: card for cards in catalog.archs.values() for card in cards}
         known = Known.of(list(cards), accuracies.of(cards.values()))
@@ -318,7 +318,7 @@ class _Course:
             shape |= {"in_channels": channels} if channels else {}
             shape |= {"num_classes": classes} if classes else {}
             by_name = {self.table.loc[row, "name"]: row for row in some}
-            experiment = Experiment.parse({"name": "choose", "blocks": [block(shape)]}, "choose")
+            experiment = Experiment.made("choose", [block(shape)])
             own = [text for text in self.overrides if _known_to(text, experiment.blocks[0].task)]
             experiment = experiment.narrowed(archs=list(by_name), overrides=own)
             for one in without_refused(expand(experiment, self.prepared.catalog), self.executor):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.api._objects import Network, names_of
-from bench.api._running import Done, run, run_name
+from bench.api._running import Done, at_least, run, run_name
 from bench.execution import Executor
 from bench.execution.runner import Observer
 from bench.io import JsonObject
@@ -57,12 +57,12 @@ def time_layers(
         >>> run = bench.time_layers("resnet18", batch_size=8)
         >>> bench.figure("layer_times", run.frame)
     """
+    at_least(1, batch_size=batch_size, processes=processes)
     names = names_of(network)
     settings: JsonObject = {"batch_size": batch_size, "precision": precision, "backend": backend}
     blocks = layers_blocks({**settings, **({"training": True} if training else {})}, processes)
-    content = {"name": run_name("layers", names), "blocks": blocks}
     return run(
-        Experiment.parse(content, "layers"),
+        Experiment.made(run_name("layers", names), blocks),
         names,
         overrides=overrides,
         name=name,

@@ -58,7 +58,7 @@ def conclude(
         as_json: print one JSON document.
         show: prints the results.
         more: what the document has beside the records.
-        answers: statuses that are an answer to what was asked, and so no failure.
+        answers: statuses that are an answer to what was asked, and so no failure, beside one that was measured.
         quiet: say nothing but where the results are, and what failed.
         after: lines at the end, such as what to run next.
     """
@@ -146,4 +146,4 @@ def tell(
 def has_failed(done: Done, answers: Collection[Status] = ()) -> bool:
     """Return whether jobs of a run failed; `answers` as of `conclude`."""
     statuses = {record.status for record in done.summary.records}
-    return done.summary.failed and not statuses <= {"ok", "skipped", *answers}
+    return done.summary.failed and ("ok" not in statuses or not statuses <= {"ok", "skipped", *answers})

@@ -43,6 +43,7 @@ from bench.cli._common import EXIT_USAGE, examples_of
 from bench.cli._help import Command, Group, UsageError
 from bench.cli._interrupts import EXIT_CANCELLED
 from bench.cli._streams import open_standard_streams, show_error
+from bench.errors import meant
 from bench.registry import PLUGINS
 
 
@@ -151,7 +152,7 @@ def _words_of(error: Any) -> tuple[str, str]:
     if error.ctx and message.startswith("No such option"):
         message = message.partition(" (Possible")[0]
         options = [option for p in error.ctx.command.params for option in (*p.opts, *p.secondary_opts)]
-        close = _meant(error.option_name, options)
+        close = _meant(error.option_name, options, _TASKS.get(str(error.ctx.command.name)))
     elif message.startswith("No such command"):
         word = message.split("'")[1]
         close = get_close_matches(word, _ENTRIES, 1, _CLOSE)
@@ -169,19 +170,34 @@ def _words_of(error: Any) -> tuple[str, str]:
     return message[:1].lower() + message[1:], " ".join([*tips, f"`{path} --help` has all"])
 
 
-def _meant(name: str, options: Sequence[str]) -> list[str]:
-    """Return the option that was meant, or the setting that `--set` takes."""
+def _meant(name: str, options: Sequence[str], tasks: Sequence[str] | None) -> list[str]:
+    """Return the option that was meant, or the setting of these tasks, or else of any, that `--set` takes."""
     by_word = {option.lstrip("-"): option for option in options}
-    close = [by_word[word] for word in get_close_matches(name.lstrip("-"), by_word, 1, _CLOSE)]
-    if close or "--set" not in options:
-        return close
-    from bench.plan.task import all_keys
+    if word := meant(name.lstrip("-"), by_word, _CLOSE):
+        return [by_word[word]]
+    if "--set" not in options:
+        return []
+    from bench.plan.task import TASKS, all_keys
 
-    keys = get_close_matches(name.lstrip("-").replace("-", "_"), all_keys(), 1, _CLOSE)
-    return [f"--set {key}=..." for key in keys]
+    keys = all_keys() if tasks is None else [key for task in tasks for key in TASKS.get(task).key_names]
+    key = meant(name.lstrip("-"), keys, _CLOSE)
+    return [f"--set {key}=..."] if key else []
 
 
 _CLOSE = 0.75  # how much alike two words are of which one was meant, from 0 to 1
+
+_TASKS: Mapping[str, Sequence[str]] = {
+    "train": ("accuracy",),
+    "evaluate": ("evaluate",),
+    "show": ("layers",),
+    "compare": ("cost", "infer", "accuracy", "layers"),
+    "choose": ("cost", "infer"),
+    "engines": ("infer", "evaluate"),
+    "gate": ("cost", "infer"),
+    "selftest": ("infer",),
+    "export": (),  # whose --set is of formats
+}
+"""The tasks whose settings `--set` takes; of commands that do not stand here, all."""
 
 app = typer.Typer(
     name="bench",
@@ -238,7 +254,7 @@ _add(
     "engines",
     engines.engines,
     "bench engines resnet18",
-    "bench engines torchvision:resnet18 --engine openvino --data imagenette",
+    "bench engines torchvision:resnet18 -e openvino -d imagenette --download",
 )
 _add(_COMPARE, "diff", diff.diff, "bench diff before after", "bench diff before after --fail-above 5%")
 _add(

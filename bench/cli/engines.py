@@ -67,6 +67,9 @@ def engines(
             min=1, help="In how many processes each is timed; by default 5 to 8. Fewer than 4 decide nothing."
         ),
     ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the weights that are not on this machine.")
+    ] = False,
     override: SetOption = None,
     name: NameOption = None,
     results: ResultsOption = Path("results"),
@@ -94,6 +97,7 @@ def engines(
         calibration=calibration,
         batch_size=batch_size,
         processes=processes,
+        download=download,
         overrides=override or (),
         name=name,
         results=results,

@@ -47,7 +47,10 @@ class Block:
     overridden: frozenset[str] = frozenset()  # keys that `--set` gave
 
     def place(self, key: str) -> str:
-        """Return where a key was given, for messages: ``--set batch_size``, or ``blocks[0].batch_size``."""
+        """Return where a key was given, for messages: ``--set batch_size``, ``blocks[0].batch_size``, or its name.
+
+        Its name alone is of a block that a command has made, whose user has given an argument of that name.
+        """
         return f"--set {key}" if key.partition(".")[0] in self.overridden else self.path + key
 
     @property
@@ -161,6 +164,15 @@ class Experiment:
             skip=tuple(skip),
             study=None if data.get("study") is None else Study.parse(data["study"]),
         )
+
+    @classmethod
+    def made(cls, name: str, blocks: Sequence[object]) -> Experiment:
+        """Return an experiment that a command makes: what is wrong is told by the name of its argument alone.
+
+        Raises:
+            ConfigError: as `parse` does.
+        """
+        return cls(name, "", tuple(_parse_block(block, "", {}) for block in blocks))
 
     def narrowed(
         self,

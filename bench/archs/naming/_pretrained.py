@@ -183,9 +183,8 @@ def _with_weights(name: NetworkName, weights: Weights, card: ArchCard, make: _Bu
 def missing(name: str, weights: Weights) -> UnsupportedError:
     """Return the error of weights that are not on this machine; it says where they belong."""
     message = f"the weights of {name} are not on this machine"
-    return UnsupportedError(
-        message, f"--download fetches them; or put {weights.belongs}, or give --weights FILE"
-    )
+    fetch = "fetch them by --download, which `bench engines` and `bench evaluate` take"
+    return UnsupportedError(message, f"{fetch}; or put {weights.belongs}; or write weights=FILE in the name")
 
 
 def _without_storage() -> bool:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ DISTRIBUTION = "netbench-torch"
 
 def install_tip(extra: str = "") -> str:
     """Return how to install what an extra of the package brings, or all that it needs: from where bench is from."""
-    return _install_command(extra, Path(__file__).parent.parent, _origin())
+    return _install_command(extra, Path(__file__).parent.parent, _origin(), _installer(Path(sys.prefix)))
 
 
 def _origin() -> Mapping[str, Any]:
@@ -41,25 +42,43 @@ def _origin() -> Mapping[str, Any]:
         return {}
 
 
-def _install_command(extra: str, tree: Path, origin: Mapping[str, Any]) -> str:
-    """Return the command for pip.
+def _installer(prefix: Path) -> str:
+    """Return what installs into an environment: those that pipx and uv make have no pip, and another's would miss them.
+
+    Args:
+        prefix: its folder, `sys.prefix`.
+    """
+    if (prefix / "pipx_metadata.json").is_file():
+        return "pipx install --force"
+    if (prefix / "uv-receipt.toml").is_file():
+        return "uv tool install"
+    config = prefix / "pyvenv.cfg"
+    if not config.is_file() or "\nuv = " not in config.read_text("utf-8", "replace"):
+        return "pip install"
+    return "uvx --from" if prefix.parent.name.startswith(("archive-", "environments-")) else "uv pip install"
+
+
+def _install_command(extra: str, tree: Path, origin: Mapping[str, Any], install: str = "pip install") -> str:
+    """Return the command that installs bench again, with an extra.
 
     Args:
         extra: of the package, or none.
         tree: the folder that holds the package, which is a clone where it is no folder of libraries.
         origin: see `_origin`.
+        install: see `_installer`.
     """
     import shlex
     from urllib.parse import unquote, urlsplit
 
     extras, url = f"[{extra}]" if extra else "", str(origin.get("url", ""))
     if (tree / _PROJECT).is_file():  # as it would be no longer with a copy of it installed
-        return f"pip install -e {shlex.quote(f'{tree}{extras}')}"
-    folder = Path(unquote(urlsplit(url).path))
-    if url.startswith("file:") and (folder / _PROJECT).is_file():
-        return f"pip install {shlex.quote(f'{folder}{extras}')}"
-    at = f" @ {vcs['vcs']}+{url}" if (vcs := origin.get("vcs_info")) else ""
-    return f"pip install '{DISTRIBUTION}{extras}{at}'"
+        return f"{install} -e {shlex.quote(f'{tree}{extras}')}"
+    place = Path(unquote(urlsplit(url).path))
+    if url.startswith("file:"):  # a folder, or a wheel
+        there = (place / _PROJECT).is_file() or ("archive_info" in origin and place.is_file())
+        return f"{install} {shlex.quote(f'{place}{extras}' if there else f'{DISTRIBUTION}{extras}')}"
+    kind = f"{vcs['vcs']}+" if (vcs := origin.get("vcs_info")) else ""
+    return f"{install} '{DISTRIBUTION}{extras}{f' @ {kind}{url}' if url else ''}'"
 
 
 _PROJECT = "pyproject.toml"

@@ -79,7 +79,7 @@ def test_the_comment_says_what_is_slower_and_does_not_count_and_what_to_do() -> 
     rows = [
         replace(latency(1.2, flags=flags), arch="net", baseline="one two") for flags in (("contended",), ())
     ]
-    doubted, certain = (gate_markdown([TwoRounds(row, row, 0.05)]) for row in rows)
+    doubted, certain = (gate_markdown(("one", "two"), [TwoRounds(row, row, 0.05)]) for row in rows)
     assert "not counted: net in latency; measure again on an idle machine" in doubted
     assert "not counted" not in certain
 
@@ -214,13 +214,17 @@ def test_a_network_that_is_new_is_left_out(repository, monkeypatch):
     monkeypatch.chdir(repository)
     alone, _ = gate(monkeypatch, lambda _: [], "HEAD~", "HEAD", "nets/new.py:Net")
     assert alone.exit_code == 0
-    assert alone.stdout == "New, with nothing to compare: nets/new.py:Net.\n"
+    heading, *said = alone.stdout.splitlines()
+    assert re.fullmatch(r"### [0-9a-f]+ against [0-9a-f]+", heading)
+    assert said == ["", "New, with nothing to compare: nets/new.py:Net."]
 
 
 @pytest.mark.parametrize(("cancelled", "ratio", "code"), [(False, 1.2, 3), (False, 1.0, 1), (True, 1.0, 130)])
 def test_a_network_that_fails_hides_no_slowdown_of_another(repository, monkeypatch, cancelled, ratio, code):
     error = {"type": "InvalidModelError", "message": "it has no forward"}
     failed = make_record(status="invalid_model", error=error, measurements=())
+    place = "/tmp/bench-gate-x/1a2b3c4/nets/net.py:Broken"  # of the commit's files
+    failed = failed.changed(job=replace(failed.job, arch=place))
 
     def summary(run: str) -> Summary:
         return Summary([failed]) if "-Broken" in run else Summary(cancelled=cancelled)
@@ -234,13 +238,16 @@ def test_a_network_that_fails_hides_no_slowdown_of_another(repository, monkeypat
     assert result.exit_code == code, result.output
     assert "**Not compared: nets/net.py:Broken.**" in result.stdout
     assert "it has no forward" in result.stderr
+    heading, _, _, _, why, *_ = result.stdout.splitlines()
+    assert heading.startswith("### ")
+    assert why == "- 1a2b3c4/nets/net.py:Broken: invalid\\_model: it has no forward"
     assert re.search(r"results: .*-Net$", result.stderr, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("nowhere", "HEAD", "nets/net.py:Net"), "git rev-parse: "),
+        (("nowhere", "HEAD", "nets/net.py:Net"), "there is no commit 'nowhere'"),
         (("HEAD~", "HEAD", "resnet18"), "has no file resnet18"),
         (("HEAD~", "HEAD", "nets/gone.py:Net"), "has no file nets/gone.py"),
         (("HEAD~", "HEAD", "nets/net.py:Net", "--fail-above", "5"), "is neither a percentage"),

@@ -104,7 +104,12 @@ def test_each_tip_is_of_an_extra_that_is_there() -> None:
         ({}, f"pip install '{DISTRIBUTION}[sql]'"),  # of an index
         ({"url": "file://FOLDER", "dir_info": {}}, "pip install 'FOLDER[sql]'"),
         ({"url": "file://FOLDER/gone", "dir_info": {}}, f"pip install '{DISTRIBUTION}[sql]'"),
-        ({"url": "file://FOLDER/bench-1.whl", "archive_info": {}}, f"pip install '{DISTRIBUTION}[sql]'"),
+        ({"url": "file://FOLDER/bench-1.whl", "archive_info": {}}, "pip install 'FOLDER/bench-1.whl[sql]'"),
+        ({"url": "file://FOLDER/gone.whl", "archive_info": {}}, f"pip install '{DISTRIBUTION}[sql]'"),
+        (
+            {"url": "https://host/bench-1.whl", "archive_info": {}},
+            f"pip install '{DISTRIBUTION}[sql] @ https://host/bench-1.whl'",
+        ),
         (
             {"url": "https://host/bench", "vcs_info": {"vcs": "git"}},
             f"pip install '{DISTRIBUTION}[sql] @ git+https://host/bench'",
@@ -117,11 +122,34 @@ def test_a_tip_installs_from_where_bench_is_from(
     clone, libraries = tmp_path / "a clone", tmp_path / "site-packages"
     clone.mkdir()
     (clone / "pyproject.toml").touch()
+    (clone / "bench-1.whl").touch()
     noted = {**origin, "url": origin.get("url", "").replace("FOLDER", clone.as_posix().replace(" ", "%20"))}
     assert errors._install_command("sql", libraries, noted) == command.replace("FOLDER", str(clone))
     # What runs in the clone is not to be hidden by a copy of it.
     assert errors._install_command("sql", clone, noted) == f"pip install -e '{clone}[sql]'"
     assert errors._install_command("", clone, noted) == f"pip install -e '{clone}'"
+
+
+@pytest.mark.parametrize(
+    ("place", "file", "text", "command"),
+    [
+        ("venv", "pyvenv.cfg", "home = /usr/bin\nversion = 3.11\n", "pip install"),
+        ("venv", "pyvenv.cfg", "home = /usr/bin\nuv = 0.8\n", "uv pip install"),
+        ("archive-v0/a1b2", "pyvenv.cfg", "home = /usr/bin\nuv = 0.8\n", "uvx --from"),
+        ("tools/bench", "uv-receipt.toml", "", "uv tool install"),
+        ("venvs/bench", "pipx_metadata.json", "{}", "pipx install --force"),
+        ("usr", "none", "", "pip install"),
+    ],
+)
+def test_a_tip_installs_where_bench_runs(
+    place: str, file: str, text: str, command: str, tmp_path: Path
+) -> None:
+    prefix = tmp_path / place
+    prefix.mkdir(parents=True)
+    (prefix / file).write_text(text)
+    assert errors._installer(prefix) == command
+    told = errors._install_command("sql", tmp_path, {}, errors._installer(prefix))
+    assert told == f"{command} '{DISTRIBUTION}[sql]'"
 
 
 def test_the_guide_has_each_extra() -> None:

@@ -166,8 +166,9 @@ class EngineRow:
         if math.isnan(effect.estimate):
             return f"cannot be compared with eager ({effect.reason})"
         ends = "" if math.isnan(effect.low) else f" ({effect.low:.2f} to {effect.high:.2f})"
-        certain = effect.verdict in ("faster", "slower")
-        told = f"{effect.verdict} for certain" if certain else f"which is {effect.verdict}"
+        certain = "" if self._doubted else " for certain"
+        differs = effect.verdict in ("faster", "slower")
+        told = f"{effect.verdict}{certain}" if differs else f"which is {effect.verdict}"
         return f"is {effect.estimate:.2f} times as fast as eager{ends}, {told}{self._doubted}"
 
     def _left(self) -> str:

@@ -34,12 +34,14 @@ class Gate:
     """What two commits come to.
 
     Attributes:
+        commits: the earlier one and the later one, by their short hashes.
         changes: of each network that is in both, by quantity.
         new: networks that the earlier commit lacks.
         missing: networks of which nothing was compared, as all jobs failed or it was cancelled before.
         runs: in which it was measured.
     """
 
+    commits: tuple[str, str]
     changes: tuple[TwoRounds, ...]
     new: tuple[str, ...]
     missing: tuple[str, ...]
@@ -80,7 +82,7 @@ def gate(
         >>> [change.ratio.quantity for change in done.changes if change.verdict == "slower"]
     """
     root = Path(_git(Path(repository), "rev-parse", "--show-toplevel").decode().strip())
-    commits = [_commit(root, name) for name in (base, head)]
+    commits = _commit(root, base), _commit(root, head)
     changes: list[TwoRounds] = []
     runs: list[Done] = []
     with _side_by_side(root, commits) as (before, after):
@@ -112,7 +114,7 @@ def gate(
             changes += [TwoRounds(row, again.get(quantity), limit) for quantity, row in first.items()]
     compared = {change.ratio.arch for change in changes}
     missing = tuple(name for name in dict.fromkeys(names) if name not in {*new, *compared})
-    return Gate(tuple(changes), new, missing, tuple(runs))
+    return Gate(commits, tuple(changes), new, missing, tuple(runs))
 
 
 def _new(
@@ -161,8 +163,16 @@ def _side_by_side(root: Path, commits: Sequence[str]) -> Iterator[list[Path]]:
 
 
 def _commit(root: Path, name: str) -> str:
-    """Return the short hash of a commit."""
-    return _git(root, "rev-parse", "--short", "--verify", f"{name}^{{commit}}").decode().strip()
+    """Return the short hash of a commit.
+
+    Raises:
+        ConfigError: if there is none of that name.
+    """
+    try:
+        return _git(root, "rev-parse", "--short", "--verify", f"{name}^{{commit}}").decode().strip()
+    except ConfigError as error:
+        message = f"there is no commit {name!r} in {root}"
+        raise ConfigError(message, "`git log --oneline` shows the commits; in CI fetch both") from error
 
 
 def _git(folder: Path, *words: str) -> bytes:
@@ -180,6 +190,6 @@ def _git(folder: Path, *words: str) -> bytes:
     if answer.returncode:
         lines = answer.stderr.decode(errors="replace").strip().splitlines() or ["failed"]
         outside = "not a git repository" in lines[-1]
-        tip = "go into a repository of git" if outside else "`git log --oneline` shows the commits"
+        tip = "go into a repository of git" if outside else "mend that, then run it again"
         raise ConfigError(f"git {words[0]}: {lines[-1]}", tip)
     return answer.stdout

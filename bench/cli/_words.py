@@ -99,8 +99,9 @@ def failure_lines(records: Iterable[Record], most: int = 12) -> list[str]:
     failed = [r for r in records if r.status not in ("ok", "skipped", "cancelled")]
     archs: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
     for record in failed:
-        own = "" if record.status == "unsupported" else record.job.arch
-        archs[own, record.status, headline(record)].append(record.job.arch)
+        name = _OF_GATE.sub("", record.job.arch)
+        own = "" if record.status == "unsupported" else name
+        archs[own, record.status, headline(record)].append(name)
     lines = [
         f"{listed(of)}: {status}{f', {len(of)} jobs' if len(of) > 1 else ''}: {reason}"
         for (_, status, reason), of in archs.items()

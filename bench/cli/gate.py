@@ -45,6 +45,7 @@ def gate(
     """
     from bench.api import gate as compare_commits
     from bench.cli._measuring import has_failed, measure, tell
+    from bench.cli._words import failure_lines
     from bench.report.tables.verdicts import gate_markdown
 
     repository, results = Path.cwd(), results.absolute()
@@ -64,7 +65,8 @@ def gate(
     if as_json:
         print_json([change.to_json() for change in gated.changes])
     else:
-        write(gate_markdown(gated.changes, gated.new, gated.missing))
+        failed = failure_lines([record for done in gated.runs for record in done.summary.records])
+        write(gate_markdown(gated.commits, gated.changes, gated.new, gated.missing, failed))
     for done in gated.runs:
         tell(done, told=True, quiet=quiet)
     if any(done.summary.cancelled for done in gated.runs):

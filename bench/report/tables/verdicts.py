@@ -119,8 +119,22 @@ def _rounds(row: TwoRounds, show_one: Callable[[Effect], str]) -> str:
     return "; again ".join(show_one(one.effect) for one in (row.ratio, row.again) if one is not None)
 
 
-def gate_markdown(changes: Sequence[TwoRounds], new: Sequence[str] = (), lost: Sequence[str] = ()) -> str:
-    """Return what two commits come to, as a comment: what is slower, new or lost, and the table of all the others."""
+def gate_markdown(
+    commits: Sequence[str],
+    changes: Sequence[TwoRounds],
+    new: Sequence[str] = (),
+    lost: Sequence[str] = (),
+    failed: Sequence[str] = (),
+) -> str:
+    """Return what two commits come to, as a comment: what is slower, new or lost, and the table of all the others.
+
+    Args:
+        commits: the earlier one and the later one.
+        changes: of networks that are in both.
+        new: networks that the earlier one lacks.
+        lost: networks of which nothing was compared.
+        failed: lines that say what failed, and why.
+    """
     slower, suspected, doubted = (
         ", ".join(
             f"{markdown(c.ratio.arch)} in {QUANTITIES[c.ratio.quantity]}"
@@ -140,11 +154,11 @@ def gate_markdown(changes: Sequence[TwoRounds], new: Sequence[str] = (), lost: S
         *([f"New, with nothing to compare: {', '.join(map(markdown, new))}."] if new else []),
         *([f"**Not compared: {', '.join(map(markdown, lost))}.**"] if lost else []),
     ]
-    if not changes:
-        return f"{' '.join(lines[1:]) or 'Nothing was compared.'}\n"
-    before, after = changes[0].ratio.baseline.split()
-    table = to_markdown(view_of(changes, _GATE))
-    return f"### {after} against {before}\n\n{' '.join(lines)}\n\n{table.strip()}\n"
+    before, after = commits
+    said = " ".join(lines if changes else lines[1:]) or "Nothing was compared."
+    why = "\n".join(f"- {markdown(line)}" for line in failed)
+    table = to_markdown(view_of(changes, _GATE)).strip() if changes else ""
+    return "\n\n".join(filter(None, (f"### {after} against {before}", said, why, table))) + "\n"
 
 
 # --- trainings and ensembles ---

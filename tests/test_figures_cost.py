@@ -250,6 +250,14 @@ def test_least_error_falls_with_the_years() -> None:
     assert len(drawn("timeline", [record(job(n), n, counted(n)) for n in NETS]).axes) == 1  # type: ignore[union-attr]
 
 
+def test_a_year_alone_is_no_timeline() -> None:
+    """An own network, or one of a library, has none, so that its run beside ResNet-18 came to one mark."""
+    known, other = by_name("vgg16", "resnet18")
+    for year, figure in ((2015, True), (None, False)):
+        nets = [known, replace(other, year=year)]  # type: ignore[arg-type]
+        assert (drawn("timeline", [record(job(n), n, counted(n)) for n in nets]) is not None) is figure
+
+
 def test_layers_shows_the_largest_network_of_each_family() -> None:
     figure = drawn("layers", listed())
     assert figure is not None

@@ -485,17 +485,16 @@ def _times(one: Row, base: pd.Series) -> str:
 
 
 def _budgets_of(least: float, most: float) -> list[float]:
-    """Return 1, 2, 3, 5 and 7 times powers of ten between the least and the largest time, at most five, evenly thinned.
+    """Return 1, 2, 3, 5 and 7 times powers of ten from the least time on, at most five, evenly thinned.
 
-    Where there are fewer than two, the next one above is there as well.
+    The last is the first that the largest time is within: each network holds one of them.
     """
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 2)
     steps = [float(f"{k}e{power}") for power in powers for k in _ROUND]
-    inside = [step for step in steps if least <= step <= most]
-    if len(inside) < 2:
-        inside.append(next(step for step in steps if step > most))
-    kept = np.linspace(0, len(inside) - 1, min(len(inside), _MOST_BUDGETS)).round().astype(int)
-    return [inside[i] for i in kept]
+    last = next(step for step in steps if step >= most)
+    held = [step for step in steps if least <= step <= last]
+    kept = np.linspace(0, len(held) - 1, min(len(held), _MOST_BUDGETS)).round().astype(int)
+    return [held[i] for i in kept]
 
 
 def _pick(known: _Accuracies, budget: float) -> Pick:

@@ -205,7 +205,7 @@ def _field_panel(kind: AccuracyKind, axes: Axes, look: Looks) -> Labels:
     title="Published error by year and depth",
     caption="Lower is better. Errors are as published and not measured here; the line is the least error up to "
     "each year. Depth is the count of layers that hold weights and multiply, on all branches and shortcuts.",
-    needs="networks with a published accuracy and a year",
+    needs="two networks or more with a published accuracy and a year",
     place=15,
     charted=True,
 )
@@ -215,10 +215,10 @@ def _by_year(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     keys = zip(table["run"], table["network"], strict=True)
     known = table.assign(layers=[depths.get(key, math.nan) for key in keys])
     parts = [
-        (rows, partial(_timeline_panel, replace(kind, rows=rows), key))
-        for kind in worthwhile(published(known))
+        (shown.rows, partial(_timeline_panel, shown, key))
+        for kind in published(known)
         for key in ("year", "layers")
-        if len(rows := _with_error(kind.rows, key))
+        for shown in worthwhile([replace(kind, rows=_with_error(kind.rows, key))])
     ]
     return draw_scatter(table, parts, most=4)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from browser import Tab, chromium, tab
+from figure_records import race
 from make_records import NETS, by_name, counted, in_processes, job, make_run, record, records, scored
 from pages import content_of_kind
 
@@ -357,6 +358,18 @@ def test_tables_scroll_and_not_the_page(width: int, browser: Tab, page: Path) ->
         browser.call("Emulation.setDeviceMetricsOverride", width=1280, **size)
 
 
+def test_a_command_in_a_sentence_is_not_broken_at_a_hyphen(browser: Tab, page: Path) -> None:
+    """`--format` ended a line with its first hyphen."""
+    size = {"height": 844, "deviceScaleFactor": 1, "mobile": False}
+    lines = "[...document.querySelectorAll('p code')].map(code => code.getClientRects().length)"
+    broken = []
+    for width in (*range(360, 480, 10), 1280):
+        browser.call("Emulation.setDeviceMetricsOverride", width=width, **size)
+        browser.open(page)
+        broken += [count for count in browser.js(lines) if count > 1]
+    assert broken == []
+
+
 @pytest.mark.parametrize("width", [390, 1440])
 def test_no_ball_is_cut_at_the_edge_of_its_chart(width: int, browser: Tab, tmp_path: Path) -> None:
     page = tmp_path / "index.html"  # the slowest and most accurate network is the largest one, too
@@ -429,6 +442,8 @@ def test_a_race_says_at_each_mark_why_it_is_not_the_choice(browser: Tab, tmp_pat
     assert browser.js(pale) == ["resnet50"]  # never measured
     assert browser.js(f"{chart}.querySelectorAll('.budget').length") == 1
     assert browser.js(f"{chart}.querySelectorAll('.chosen').length") == 1
+    read = browser.js(f"{chart}.closest('.chart').querySelector('figcaption').textContent")
+    assert "The ring is the choice: vgg16." in read
     browser.js(f"{chart}.focus()")
     told = []
     for _ in range(5):
@@ -439,6 +454,42 @@ def test_a_race_says_at_each_mark_why_it_is_not_the_choice(browser: Tab, tmp_pat
     assert "Expected (95 %) 45.0 ms – 55.0 ms" in told[-1]
     assert "Why never measured" in told[-1]
     clean(browser, file)
+
+
+def test_the_choice_of_a_race_has_its_name_where_there_is_no_room_for_all(
+    browser: Tab, tmp_path: Path
+) -> None:
+    kept, names = race(NETS[:9]), [net.name for net in NETS[:9]]
+    for i, row in enumerate(kept["networks"]):
+        row |= {
+            "cost": 0.02 + i / 1e6,
+            "cost_low": 0.01,
+            "cost_high": 0.03,
+            "accuracy": 0.6,
+            "on_front": True,
+        }
+    run = make_run(records(NETS[:9]))
+    for best in (names[0], names[4], names[7]):
+        file = tmp_path / f"{best}.html"
+        raced = replace(run, info={**run.info, "race": {**kept, "best": best}})
+        file.write_text(to_html(content_of(raced)), encoding="utf-8")
+        browser.open(file)
+        labels = browser.js(
+            "[...document.querySelectorAll('#chart-race-0 .label.mark')].map(e => e.textContent)"
+        )
+        assert best in labels
+        assert len(labels) < 8
+
+
+def test_strips_of_layers_have_letters_as_large_on_a_phone(browser: Tab, page: Path) -> None:
+    """They shrank with the picture, to a half."""
+    size = {"height": 844, "deviceScaleFactor": 1, "mobile": False}
+    strip, scales = "document.querySelector('.strips svg')", []
+    for width in (390, 1280):
+        browser.call("Emulation.setDeviceMetricsOverride", width=width, **size)
+        browser.open(page)
+        scales.append(browser.js(f"{strip}.getBoundingClientRect().width / {strip}.viewBox.baseVal.width"))
+    assert scales == pytest.approx([1, 1], abs=0.1)
 
 
 def test_networks_of_ones_own_stand_out_in_every_chart(browser: Tab, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -30,6 +31,7 @@ from make_records import (
     stepped,
 )
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Text
 
@@ -58,6 +60,7 @@ from bench.report.figures._style import (
     tick,
     to_bytes,
 )
+from bench.report.figures._svg import inline
 from reports import drawn_each
 
 ALL = FIGURES.names()
@@ -421,6 +424,24 @@ def test_long_labels_keep_their_end() -> None:
     assert len(shown) == 30
     assert shown.endswith("my_net.py:Net(width=2)"[-19:])
     assert drawable("網\N{RIGHT-TO-LEFT OVERRIDE}") == "\N{REPLACEMENT CHARACTER}" * 2
+
+
+_FILL = re.compile(r"fill: #(\w{6})(?:; fill-opacity: ([\d.]+))?")
+
+
+@pytest.mark.parametrize("name", ["speedup_matrix", "layer_icicle", "confusion"])
+def test_no_cell_of_a_figure_is_nearly_white_on_a_dark_page(
+    name: str, all_drawn: dict[str, Drawing | None]
+) -> None:
+    """There its text is, too: the greys of axes and texts follow the page, and other colours do not."""
+    figure = all_drawn[name]
+    assert figure is not None
+    with styled():
+        shown = inline(to_bytes(figure, "svg"), name)
+    fills = [(to_rgb(f"#{colour}"), float(opacity or 1)) for colour, opacity in _FILL.findall(shown)]
+    assert fills
+    for colour, opacity in fills:
+        assert opacity * min(colour) < 0.75
 
 
 @settings(max_examples=3, deadline=None)

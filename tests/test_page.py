@@ -372,6 +372,15 @@ def test_curves_are_means_over_seeds() -> None:
     assert [mean, low, high] == pytest.approx([sum(ends) / 3, min(ends), max(ends)], rel=1e-6)
 
 
+def test_what_was_not_counted_is_said_to_have_no_layers() -> None:
+    """A race counts few of its networks, and trains none."""
+    counted_one, timed = by_name("vgg16", "resnet18")
+    layers = count("layers", 1, better="neither", columns=["name"], rows=[["conv"]])
+    seen = [record(job(counted_one), counted_one, [layers]), *list(records([timed]))[1:]]
+    page = to_html(content_of(make_run(seen)))
+    assert "Without their layers, as these runs have not counted them: <bdi>resnet18</bdi>." in page
+
+
 def test_layers_are_as_their_record_has_them_in_plain_text() -> None:
     row = [NASTY, "Conv2d", "64×112×112", 9408, 118013952.0, math.inf, [7, 11]]
     measured = count("layers", 1, better="neither", columns=["name", *"abcdef"], rows=[row])

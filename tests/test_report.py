@@ -24,10 +24,11 @@ from make_records import (
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
+from bench.analysis.machine import Drift
 from bench.errors import StoreError
 from bench.records.record import Measurement, Record
 from bench.records.store import Run
-from bench.report._summary import caption
+from bench.report._summary import _drift, caption
 from bench.report.figures import _drawing as drawing
 from bench.report.tables._columns import COMPARISON, comparison_view
 from bench.report.tables._csv import to_csv
@@ -267,6 +268,19 @@ def test_summary_counts_one_network_in_the_singular() -> None:
     summary = content_of(make_run(records(SMALL[:1]))).summary
     assert summary.lead.startswith("1 network on NVIDIA")
     assert summary.drifts == []
+
+
+@pytest.mark.parametrize(
+    ("ratio", "took"),
+    [
+        (1.062, "took 6.2 % longer than"),
+        (0.971, "took 2.9 % less time than"),
+        (2.5, "took 2.5 times as long as"),
+    ],
+)
+def test_drift_is_told_in_words(ratio: float, took: str) -> None:
+    told = _drift(Drift("infer net", "latency", ratio))
+    assert told == f"The machine: at the end of the run infer net {took} at its beginning."
 
 
 def test_the_caption_in_a_paper_has_machine_versions_and_processes(tmp_path: Path) -> None:

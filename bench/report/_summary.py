@@ -109,7 +109,7 @@ def _machines(records: Iterable[Record], names: Sequence[str]) -> list[str]:
 
 
 def _drift(drift: Drift) -> str:
-    change = f"{percent(abs(drift.ratio - 1))} {'longer' if drift.ratio >= 1 else 'shorter'} than"
+    change = f"{percent(abs(drift.ratio - 1))} {'longer' if drift.ratio >= 1 else 'less time'} than"
     if drift.ratio >= 2:
         change = f"{significant(drift.ratio, 2)} times as long as"
     return f"The machine: at the end of the run {plain(drift.label)} took {change} at its beginning."

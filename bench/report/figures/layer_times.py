@@ -19,6 +19,7 @@ from bench.report.figures._labels import Point, place_labels
 from bench.report.figures._shared import grid, not_drawn
 from bench.report.figures._style import (
     COLOURS,
+    GRID,
     INK,
     MUTED,
     SURFACE,
@@ -38,7 +39,7 @@ _LETTER = 0.0085  # of the width of a panel that a letter takes
 
 # Shares of the roofline, from dark to light: what is far below it stands out.
 _SHARES = ((0.1, "#8c2d04"), (0.25, "#d94801"), (0.5, "#fd8d3c"), (math.inf, "#fdd0a2"))
-_UNKNOWN, _MODULE = "#b4bcc6", "#e9ecf0"
+_UNKNOWN, _MODULE = "#b4bcc6", GRID
 
 
 def _colour(share: float) -> str:
@@ -70,7 +71,7 @@ def _title(table: LayerTable) -> str:
     title="Time by module",
     caption="How long each layer takes, as a width, in the order of the calls; above each the modules that it is in. "
     "The darker, the further it is from what bounds it: the machine's rate of matrix products, its bandwidth, or "
-    "launching. White, to the right, is what lies between layers.",
+    "launching. What is empty, to the right, lies between layers.",
     needs="jobs of the task layers",
     place=71,
 )

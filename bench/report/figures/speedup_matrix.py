@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from bench.analysis.versus import speedups
 from bench.report.figures import figure
 from bench.report.figures._shared import grid, heading, not_drawn
-from bench.report.figures._style import COLOURS, GRID, INK, MUTED, SURFACE, drawable, ticks_at
+from bench.report.figures._style import COLOURS, GRID, INK, MUTED, drawable, ticks_at
 from bench.report.tables._view import interval
 from bench.units import fixed, significant
 
@@ -24,8 +25,7 @@ _INTERVALS = 8  # networks, up to which a cell has room for its interval
 _LETTERS = 24  # of a name, at most
 _FLAT = 4  # names below the columns that lie side by side, at most
 _FLAT_LETTERS = 12  # of each
-_STRONGEST = 0.55  # of a colour, so that black text stays readable
-_SHADES = LinearSegmentedColormap.from_list("speedup", [COLOURS[1], SURFACE, COLOURS[0]])
+_STRONGEST = 0.55  # of a colour, so that text stays readable, be the surface behind it white or dark
 
 
 @figure(
@@ -73,11 +73,15 @@ def _panel(axes: Axes, rows: pd.DataFrame, turned: int) -> None:
         .to_numpy()
         for key in ("speedup", "low", "high", "decided")
     )
-    reach = np.nanmax(np.abs(np.log(ratio)), initial=math.log(1.1)) / _STRONGEST
+    reach = np.nanmax(np.abs(np.log(ratio)), initial=math.log(1.1))
     # Squares, not an image: a page that fetches nothing shows no image of an SVG.
-    axes.pcolormesh(np.ma.masked_invalid(np.log(ratio)), cmap=_SHADES, vmin=-reach, vmax=reach)
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    squares = [corners + np.array([column, row]) for row, column in np.ndindex(ratio.shape)]
+    colours = [_shade(math.log(one) / reach) for one in ratio.flat]
+    axes.add_collection(PolyCollection(squares, facecolors=colours, linewidths=0))
+    axes.set_xlim(0, len(names))
+    axes.set_ylim(len(names), 0)
     axes.set_aspect("equal")
-    axes.invert_yaxis()
     room = len(names) <= _INTERVALS
     for row, column in np.argwhere(np.isfinite(ratio)):
         place, ends = (row, column), (low[row, column], high[row, column])
@@ -88,10 +92,16 @@ def _panel(axes: Axes, rows: pd.DataFrame, turned: int) -> None:
     axes.tick_params(length=0)
     axes.tick_params(axis="x", rotation=turned)
     axes.grid(visible=False)
-    axes.set_facecolor(GRID)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("Baseline")
     axes.set_ylabel("Network")
+
+
+def _shade(share: float) -> tuple[float, float, float, float]:
+    """Return the colour of a cell, the less opaque the nearer to equal, from -1 (slower) to 1; grey where it is NaN."""
+    if math.isnan(share):
+        return to_rgba(GRID)
+    return to_rgba(COLOURS[0 if share > 0 else 1], _STRONGEST * abs(share))
 
 
 def _cell(
@@ -108,6 +118,6 @@ def _cell(
     where: dict[str, Any] = {"ha": "center", "va": "center"}
     if room and math.isfinite(ends[0]):
         words = interval(*ends, lambda end: fixed(end, ratio, 3))
-        axes.text(x, y + 0.2, words, fontsize=6.5, color=MUTED, **where)
+        axes.text(x, y + 0.2, words, fontsize=6.5, color=colour, **where)
         y -= 0.12
     axes.text(x, y, f"{significant(ratio)}×", fontsize=9 if room else 7.5, color=colour, **where)

@@ -11,8 +11,8 @@ function layersView(host) {
   const strips = make("div", { class: "plots strips" }), table = make("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Layers" });
   let chosen = Math.max(0, DATA.layers.findIndex(isOwn));
   const render = () => {
-    const net = DATA.layers[chosen];
-    strips.replaceChildren(...STRIPS.filter(([key]) => net.columns.includes(key)).map(([key, title, unit]) => strip(net, key, title, unit)));
+    const net = DATA.layers[chosen], width = Math.max(300, Math.min(620, host.clientWidth - 22)); // of a phone, or of one of two columns
+    strips.replaceChildren(...STRIPS.filter(([key]) => net.columns.includes(key)).map(([key, title, unit]) => strip(net, key, title, unit, width)));
     table.replaceChildren(layerTable(net));
   };
   host.append(make("div", { class: "controls" }, select("Network", DATA.layers.map((net, i) => [String(i), choosable(net.label)]), String(chosen), v => { chosen = +v; render(); })), strips, table);
@@ -23,11 +23,11 @@ function layersView(host) {
 const layerText = (key, value) => typeof value === "string" ? value : value === null ? "–" : key in unitOf ? exactly(value, unitOf[key]) : String(value);
 
 const MOST_NAMES = 24; // layers that all have their names below; of more the tallest is named
-function strip(net, key, title, unit) {
+function strip(net, key, title, unit, width) {
   const column = net.columns.indexOf(key), name = net.columns.indexOf("name");
   const values = net.rows.map(row => (typeof row[column] === "number" ? row[column] : 0));
   const total = values.reduce((a, b) => a + b, 0), most = Math.max(...values);
-  const each = values.length <= MOST_NAMES, width = 620, height = each ? 224 : 186;
+  const each = values.length <= MOST_NAMES, height = each ? 224 : 186;
   const box = { left: 64, right: width - 8, top: each ? 10 : 26, bottom: height - (each ? 80 : 26) };
   const y = axis([0, 1.04 * most || 1], [box.bottom, box.top], false, 5);
   box.left = 16 + 7 * Math.max(...tickTexts(y.ticks, unit, false).map(text => text.length));
@@ -44,7 +44,7 @@ function strip(net, key, title, unit) {
   });
   const middle = i => box.left + step * (i + 0.5), first = values.indexOf(most);
   if (each) net.rows.forEach((row, i) => image.append(draw("text", { class: "tick", transform: `translate(${(middle(i) + 4).toFixed(1)} ${box.bottom + 10}) rotate(-55)`, "text-anchor": "end" }, brief(row[name], 14))));
-  else if (most > 0) image.append(draw("text", { class: "tick", x: middle(first).toFixed(1), y: y.at(most) - 6, "text-anchor": first < values.length / 2 ? "start" : "end" }, `${brief(net.rows[first][name], 40)}, ${exactly(most, unit)}`));
+  else if (most > 0) image.append(draw("text", { class: "tick", x: middle(first).toFixed(1), y: y.at(most) - 6, "text-anchor": first < values.length / 2 ? "start" : "end" }, `${brief(net.rows[first][name], Math.floor(width / 15))}, ${exactly(most, unit)}`));
   return make("figure", { class: "chart" }, make("div", { class: "controls" }, make("h3", {}, title), make("span", { class: "note" }, sum)), image);
 }
 

@@ -115,7 +115,7 @@ function plot(host, content, height = 380) {
     if (point.ring) group.append(draw("circle", { class: "chosen", cx: px, cy: py, r: 10 }));
     group.append(shape(point.marker ?? markerOf(point.family), px, py, r, point.doubted ? { color: colour, class: "dot hollow" } : { fill: colour, class: "dot" }));
     inner.append(group);
-    marks.push({ px, py, bars, network: point.network, tip: point.tip, r: point.ring ? 10 : r, label: point.label });
+    marks.push({ px, py, bars, network: point.network, tip: point.tip, r: point.ring ? 10 : r, label: point.label, ring: point.ring });
   }
 
   // Names at the ends of lines, beside the axes, moved apart; of more than there is room for every second, third, ...
@@ -148,7 +148,8 @@ function plot(host, content, height = 380) {
     const free = ([a, b, c, d]) => a >= box.left && c <= width - 2 && b >= 2 && d <= box.bottom &&
       taken.every(([e, f, g, h]) => c < e || a > g || d < f || b > h);
     const letters = named.length > 60 ? [28] : [28, 18, 12]; // where a whole name hits something a part of it may not
-    for (const [mark, most] of ownFirst(named).flatMap(mark => letters.filter((n, i) => !i || n < mark.label.length).map(n => [mark, n]))) {
+    const chosenFirst = [...named.filter(m => m.ring), ...ownFirst(named).filter(m => !m.ring)];
+    for (const [mark, most] of chosenFirst.flatMap(mark => letters.filter((n, i) => !i || n < mark.label.length).map(n => [mark, n]))) {
       if (mark.placed) continue;
       const text = brief(mark.label, most);
       const [w, h, away] = [widthOf(text, isOwn(mark)), 12, mark.r + 3];

@@ -4,12 +4,12 @@ function races(host) {
   DATA.races.forEach((race, i) => {
     const [, body] = panel(host, `chart-race-${i}`, DATA.races.length > 1 ? race.run : "The race");
     const rows = race.rows.filter(row => row.cost !== null && row.accuracy !== null);
-    const points = rows.map(row => racePoint(race, row)), are = kind => rows.some(row => row.is === kind);
+    const points = rows.map(row => racePoint(race, row)), are = kind => rows.some(row => row.is === kind), best = rows.find(row => row.best);
     body.after(make("figcaption", {}, sentences([
       `Blue is the front of what was measured${are("possible") ? ", hollow where that is not certain" : ""}; bars are 99 % intervals of the cost.`,
       are("behind") ? "Grey was measured and is behind it." : "",
       are("never") ? "Pale was never measured: its cost is expected between the ends of its line, with 95 %; of very many, those have a line that are likeliest to matter." : "",
-      rows.some(row => row.best) ? "The ring is the choice." : "",
+      best ? `The ring is the choice: ${best.label}.` : "",
       race.limit === null ? "" : "The upright line is the budget.",
     ])));
     const front = points.filter(point => point.member).sort((a, b) => (race.better === "lower" ? a.x - b.x : b.x - a.x));

@@ -23,6 +23,14 @@ _MEASURES = {  # what measures the rest; of these no run is stored
     "layer_differences": "bench compare my_net.py:Net resnet18 --layers",
 }
 _STYLE = """
+.md-grid { max-width: 72rem; } /* a line of code of 122 letters fits beside the navigation of a wide window */
+.md-typeset pre > code { font-size: 0.74em; }
+.md-typeset :is(p, li) { max-width: 40rem; }
+.md-typeset td[style*="right"] { white-space: nowrap; }
+.md-typeset table:not([class]) :is(th, td)[style*="right"] { min-width: 0; padding: 0.9em 0.6em; }
+@media (min-width: 45em) {
+  .md-typeset :is(p, li) > code { white-space: nowrap; } /* no option is broken behind a hyphen */
+}
 [data-md-color-scheme] img[src$=".svg"] { background: #fff; }
 .md-typeset table:not([class]) { display: block; overflow-x: auto; }
 .md-typeset td:first-child code { word-break: normal; overflow-wrap: normal; } /* names stay whole on a phone */
@@ -54,10 +62,15 @@ def _pages() -> Iterator[tuple[str, str | bytes]]:
     yield from (
         (f"{each.name}.md", each.text) for each in (*topics(), *words_of_reports()) if each.kind == "lists"
     )
-    for kind in ("commands", "options"):
-        texts = [f"#{each.text}" for each in said if each.kind == kind]
+    for kind, before in (("commands", "bench "), ("options", "")):
+        texts = [f"## {before}{each.name}\n{_below(each.text)}" for each in said if each.kind == kind]
         yield f"{kind}.md", "\n".join([f"# {kind.capitalize()}\n", *texts])
     yield from _gallery()
+
+
+def _below(text: str) -> str:
+    """Return a page without its heading."""
+    return text.partition("\n")[2]
 
 
 def _gallery() -> Iterator[tuple[str, str | bytes]]:

@@ -363,7 +363,7 @@ def test_a_command_in_a_sentence_is_not_broken_at_a_hyphen(browser: Tab, page: P
     size = {"height": 844, "deviceScaleFactor": 1, "mobile": False}
     lines = "[...document.querySelectorAll('p code')].map(code => code.getClientRects().length)"
     broken = []
-    for width in (*range(360, 480, 10), 1280):
+    for width in (*range(650, 1000, 50), 1280):
         browser.call("Emulation.setDeviceMetricsOverride", width=width, **size)
         browser.open(page)
         broken += [count for count in browser.js(lines) if count > 1]

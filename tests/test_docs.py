@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 from commands import COMMANDS, lines_of, read
 from typer.testing import CliRunner
 
@@ -298,6 +299,28 @@ def test_exit_codes_are_explained():
 def test_commands_are_read_as_they_stand_there(name):
     for line in lines_of(TEXTS[name]):
         read(line)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_a_line_of_code_fits_a_page_of_the_site(name):
+    """122 letters, by the site's style, in a window of 1440 px; of longer ones the ends were cut off."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", GUIDES[name], re.DOTALL | re.MULTILINE)
+    assert [line for block in blocks for line in block.splitlines() if len(line) > 122] == []
+
+
+@pytest.mark.parametrize("name", [*GUIDES, *(topic.name for topic in topics() if topic.kind == "lists")])
+def test_each_column_of_a_table_has_a_head(name):
+    text = GUIDES[name] if name in GUIDES else next(iter(of(name))).text
+    for head in re.findall(r"^\|(.*)\|\n\|[ |:-]+\|$", text, re.MULTILINE):
+        assert all(cell.strip() for cell in head.split("|")), head
+
+
+def test_the_site_has_each_guide_where_the_first_one_has_it():
+    named = re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", GUIDES["index.md"], re.DOTALL | re.MULTILINE)
+    first = {title: set(re.findall(r"\]\(([\w-]+\.md)\)", text)) for title, text in named}
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
+    sections = {title: set(pages) for entry in nav for title, pages in entry.items() if title in first}
+    assert sections == first
 
 
 @pytest.mark.parametrize("name", TEXTS)

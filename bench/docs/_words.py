@@ -30,6 +30,7 @@ EXIT_CODES: Mapping[int, str] = {
 """What a command's exit code says; every command has these and no others."""
 
 
+_DOUBT = "a doubt: never the best"
 _UNITS = {"1": "a number or a share", "op": "operations"}
 
 
@@ -41,7 +42,8 @@ def lists() -> Iterator[Topic]:
         for q in task.quantities
     ]
     yield table("quantities", "what is measured", ("quantity", "task", "unit", "better", "is"), measured)
-    yield table("doubts", "codes that travel with a number", ("code", "says", ""), _flags())
+    doubted = [(flag, says, "yes" if kind == _DOUBT else "no") for flag, says, kind in _flags()]
+    yield table("doubts", "codes that travel with a number", ("code", "says", _DOUBT), doubted)
     yield table("statuses", "how a job may end", ("status", "means"), STATUSES.items())
     yield table(
         "verdict-words", "what a comparison or a claim comes to", ("verdict", "says"), VERDICT_WORDS.items()
@@ -61,7 +63,7 @@ def lists() -> Iterator[Topic]:
 
 def _flags() -> Iterator[tuple[str, str, str]]:
     for flag, says in FLAGS.items():
-        yield flag, says, "a doubt: never the best" if doubts([flag]) else "told, and no doubt"
+        yield flag, says, _DOUBT if doubts([flag]) else "told, and no doubt"
 
 
 def _keys() -> Iterator[tuple[str, str, str]]:

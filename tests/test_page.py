@@ -372,13 +372,13 @@ def test_curves_are_means_over_seeds() -> None:
     assert [mean, low, high] == pytest.approx([sum(ends) / 3, min(ends), max(ends)], rel=1e-6)
 
 
-def test_what_was_not_counted_is_said_to_have_no_layers() -> None:
-    """A race counts few of its networks, and trains none."""
+def test_networks_whose_layers_were_not_listed_are_named() -> None:
+    """A race counts few of its networks, and a training counts the whole; it said that they are trained only."""
     counted_one, timed = by_name("vgg16", "resnet18")
     layers = count("layers", 1, better="neither", columns=["name"], rows=[["conv"]])
     seen = [record(job(counted_one), counted_one, [layers]), *list(records([timed]))[1:]]
     page = to_html(content_of(make_run(seen)))
-    assert "Without their layers, as these runs have not counted them: <bdi>resnet18</bdi>." in page
+    assert "Without their layers, which these runs have not listed: <bdi>resnet18</bdi>." in page
 
 
 def test_layers_are_as_their_record_has_them_in_plain_text() -> None:

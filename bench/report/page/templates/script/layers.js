@@ -11,7 +11,8 @@ function layersView(host) {
   const strips = make("div", { class: "plots strips" }), table = make("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Layers" });
   let chosen = Math.max(0, DATA.layers.findIndex(isOwn));
   const render = () => {
-    const net = DATA.layers[chosen], width = Math.max(300, Math.min(620, host.clientWidth - 22)); // of a phone, or of one of two columns
+    const net = DATA.layers[chosen], columns = host.clientWidth < 2 * 560 + 22 ? 1 : 2; // as the style sheet has it
+    const width = Math.max(300, (host.clientWidth - 22 * (columns - 1)) / columns - 34);
     strips.replaceChildren(...STRIPS.filter(([key]) => net.columns.includes(key)).map(([key, title, unit]) => strip(net, key, title, unit, width)));
     table.replaceChildren(layerTable(net));
   };

@@ -250,6 +250,17 @@ def test_least_error_falls_with_the_years() -> None:
     assert len(drawn("timeline", [record(job(n), n, counted(n)) for n in NETS]).axes) == 1  # type: ignore[union-attr]
 
 
+def test_a_figure_that_is_drawn_of_two_networks_alone_says_so() -> None:
+    """A report of one network named what it had as what the figures need that it left out."""
+    nets = by_name("resnet18", "vgg16")
+    seen = [*records(nets), *listed(nets)]
+    one, two = (make_run(some) for some in ([r for r in seen if r.job.arch == "vgg16"], seen))
+    alone, both = (drawn_each(FIGURES.names(), run) for run in (one, two))
+    left_out = [name for name, figure in both.items() if figure is not None and alone[name] is None]
+    assert {"latency_accuracy", "accuracy_time", "timeline"} <= set(left_out)
+    assert [name for name in left_out if "two networks or more" not in FIGURES.get(name).needs] == []
+
+
 def test_a_year_alone_is_no_timeline() -> None:
     """An own network, or one of a library, has none, so that its run beside ResNet-18 came to one mark."""
     known, other = by_name("vgg16", "resnet18")

@@ -54,7 +54,7 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
     "size that they are published for; where they were tested in several ways, such as on 1 crop or on 10 crops of "
     "each image, brackets say how, and they do not compare across these. Bars at measured ones are one standard "
     "deviation over seeds. Hollow marks are in doubt.",
-    needs="counted MACs, and a published accuracy or a short training, of the same network at that size",
+    needs="counted MACs, and a published accuracy or a short training, of two networks or more at that size",
     place=10,
     charted=True,
 )
@@ -138,7 +138,8 @@ def _size_legend(drawing: Figure, most: float) -> None:
     "the image; the dashed line is the side of the image, where all networks of a panel have the same. Published "
     "accuracies are as published, for images of that size, and not measured here; bars at measured ones are one "
     "standard deviation over seeds. Hollow points are in doubt.",
-    needs="a counted receptive field, and a published accuracy or a short training, of the same network at that size",
+    needs="a counted receptive field, and a published accuracy or a short training, of two networks or more at "
+    "that size",
     place=66,
     charted=True,
 )

@@ -82,7 +82,7 @@ _OWN_SHAPE = (
     caption="Up and to the left is better. " + _FRONT.format("faster")
     + "Latency is of one image, each call waited for. " + _OWN_SHAPE
     + "Bars are the 95 % interval of the latency and one standard deviation of the accuracy over seeds.",
-    needs="a measured latency, and a published accuracy or a short training, of the same network at that size",
+    needs="a measured latency, and a published accuracy or a short training, of two networks or more at that size",
     place=5,
     charted=True,
 )  # fmt: skip
@@ -101,7 +101,7 @@ def _latency_accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None
     + _OWN_SHAPE
     + "Bars are the 95 % interval of the throughput and one standard "
     "deviation of the accuracy over seeds.",
-    needs="a measured throughput, and a published accuracy or a short training, of the same network at that size",
+    needs="a measured throughput, and a published accuracy or a short training, of two networks or more at that size",
     place=6,
     charted=True,
 )
@@ -117,7 +117,8 @@ def _throughput_accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | N
     + "Memory and energy are of the largest batch that was timed; memory is of the tensors alive at once where these "
     "were counted, else the process's peak. " + _OWN_SHAPE
     + "Bars are one standard deviation of the accuracy over seeds.",
-    needs="a measured memory or energy, and a published accuracy or a short training, of the same network at that size",
+    needs="a measured memory or energy, and a published accuracy or a short training, of two networks or more at "
+    "that size",
     place=25,
     charted=True,
 )  # fmt: skip
@@ -214,7 +215,7 @@ def _named(rows: pd.DataFrame, cost: _Cost) -> pd.Series[bool]:
     "both in less time and to a higher accuracy than one on it; where bars overlap, that is not decided. Points are "
     "means over the seeds that ended well, bars one standard deviation of the accuracy; times are their medians. "
     "Hollow points are in doubt and on no line.",
-    needs="short trainings that ended well, with their time",
+    needs="short trainings of two networks or more that ended well, with their time",
     place=62,
 )
 def _accuracy_time(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:

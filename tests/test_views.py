@@ -141,7 +141,7 @@ def test_inline_svg_has_prefixed_ids_and_page_colours() -> None:
         b'<path id="p1"/></defs><use xlink:href="#p1" style="fill: #1c2128"/><g clip-path="url(#p1)"/></svg>'
     )
     shown = inline(svg, "mine")
-    assert shown.startswith('<svg xmlns:xlink="x" style="max-width:72pt"')
+    assert shown.startswith('<svg xmlns:xlink="x" style="max-width:72pt;min-width:min(72pt,620px)"')
     assert 'id="mine-p1"' in shown
     assert 'href="#mine-p1" style="fill: var(--ink)"' in shown
     assert "url(#mine-p1)" in shown

@@ -44,6 +44,7 @@ def _short(match: re.Match[str]) -> str:
 _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", SURFACE: "--surface"}
 _HEAD = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _SIZE = re.compile(r'(<svg[^>]*?) width="([\d.]+)pt" height="[\d.]+pt"')
+_LEAST = "620px"  # of a figure that is wider by itself
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
@@ -51,10 +52,15 @@ def inline(svg: bytes, name: str) -> str:
     """Return a figure as an element of an HTML page.
 
     Ids get the figure's name in front so that figures do not share any, and the greys of axes and texts become
-    variables of the page's style sheet. The figure keeps its natural width as its largest.
+    variables of the page's style sheet. The figure keeps its natural width as its largest, and on a phone shrinks no
+    further than can be read.
     """
     text = _NOTES.sub("", _HEAD.sub("", svg.decode(), count=1)).replace("xlink:href", "href")
-    text = _SIZE.sub(r'\1 style="max-width:\2pt" aria-hidden="true" focusable="false"', text, count=1)
+    text = _SIZE.sub(
+        rf'\1 style="max-width:\2pt;min-width:min(\2pt,{_LEAST})" aria-hidden="true" focusable="false"',
+        text,
+        count=1,
+    )
     text = _ID.sub(rf"\g<1>{name}-", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")

@@ -12,7 +12,15 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from figure_records import ceiling, everything, layer_list, listed, out_of_memory, versus_records
+from figure_records import (
+    ceiling,
+    engine_records,
+    everything,
+    layer_list,
+    listed,
+    out_of_memory,
+    versus_records,
+)
 from make_records import (
     ENVIRONMENT,
     NETS,
@@ -348,6 +356,34 @@ def test_points_are_below_their_roof_by_their_share() -> None:
         assert math.exp(shown) == pytest.approx(height)
         assert row["throughput"] * row["macs"] == pytest.approx(row["roofline_share"] * height)
     assert drawn("roofline", seen[:-1]) is None
+
+
+def test_engines_stand_in_one_order_and_look_alike_in_each_panel() -> None:
+    """They stood in the order in which they happened to run, and two whose looks collide had them by who was there."""
+    seen: list[Record] = []
+    for net, engines in zip(
+        by_name("vgg16", "resnet18"), (["openvino", "onnx", "b"], ["b", "onnx"]), strict=True
+    ):
+        eager_first = sorted(engine_records(net), key=lambda one: one.job.settings.backend != "eager")
+        seen += eager_first[:5]
+        for engine in engines:
+            seen += [one.changed(job=one.job.with_settings(backend=engine)) for one in eager_first[5:]]
+    figure = drawn("engines", seen)
+    assert figure is not None
+    names = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in figure.axes]
+    assert names == [
+        ["eager fp32", "b fp32", "onnx fp32", "openvino fp32"],
+        ["eager fp32", "b fp32", "onnx fp32"],
+    ]
+    one, other = (
+        {
+            line.get_label(): (line.get_marker(), line.get_color())
+            for line in axes.lines
+            if line.get_marker() != "None"
+        }
+        for axes in figure.axes
+    )
+    assert {name: one[name] for name in other} == other
 
 
 def test_speedups_are_of_one_batch() -> None:

@@ -18,7 +18,7 @@ from bench.analysis.replicates import pooled
 from bench.records.flags import doubts
 from bench.report.figures import figure
 from bench.report.figures._shared import grid, heading, not_drawn
-from bench.report.figures._style import MUTED, drawable, log_axis, looks
+from bench.report.figures._style import MUTED, Look, drawable, log_axis, looks
 
 _PANELS = 6
 _Way = tuple[str, str]  # backend and precision
@@ -63,8 +63,9 @@ def _engines(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa
     shown = panels[:_PANELS]
     columns = min(2, len(shown))
     drawing, axes_of = grid(columns * 4.6, math.ceil(len(shown) / columns) * 3.6, columns, len(shown))
+    all_looks = looks(sorted({point.name for panel in shown for point in panel.points}))
     for axes, panel in zip(axes_of, shown, strict=True):
-        _draw(axes, panel)
+        _draw(axes, panel, all_looks)
     if more := not_drawn(panels, shown):
         axes_of[-1].set_xlabel(f"Latency at batch 1 · {more}")
     return drawing
@@ -115,12 +116,11 @@ def _point(row: Mapping[Hashable, Any], left: dict[_Way, float]) -> _Point:
     return _Point(" ".join(way), seconds, low, high, left.get(way, math.nan), way == _EAGER, doubted)
 
 
-def _draw(axes: Axes, panel: _Panel) -> None:
+def _draw(axes: Axes, panel: _Panel, all_looks: Mapping[str, Look]) -> None:
     eager = next(point for point in panel.points if point.is_eager)
-    others = [point for point in panel.points if not point.is_eager]
-    look = looks(point.name for point in panel.points)
+    others = sorted((point for point in panel.points if not point.is_eager), key=lambda point: point.name)
     for point in [eager, *others]:
-        colour, marker = look[point.name].colour, look[point.name].marker
+        colour, marker = all_looks[point.name].colour, all_looks[point.name].marker
         if not point.is_eager:
             arrow = {"arrowstyle": "->", "color": MUTED, "shrinkA": 4, "shrinkB": 5}
             tip, tail = (point.seconds, 100 * point.left), (eager.seconds, 100 * eager.left)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pytest
 from conftest import make_job, make_record
 
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
-from bench.analysis.roofline import _ceilings, add_roofline
+from bench.analysis.roofline import ceilings_of, machine_rows, rooflines
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
 
@@ -45,12 +45,17 @@ COUNTED = make_record(
 )
 
 
-def row(*records: Record) -> pd.Series:
+def row(*records: Record) -> dict[str, Any]:
+    table = compare_table(to_frame([Run("r", Path("r"), (COUNTED, *records), (), ())]))
+    (found,) = table[table["throughput"].notna()].to_dict("records")
+    return {str(column): value for column, value in found.items()}
+
+
+def ceilings(*records: Record) -> tuple[float, float]:
+    """Return what a job in fp32 is held against."""
     frame = to_frame([Run("r", Path("r"), (COUNTED, *records), (), ())])
-    table = compare_table(frame)
-    table = table[table["throughput"].notna()]
-    (index,) = table.index
-    return add_roofline(table, frame).loc[index]
+    (found,) = ceilings_of([{"run": "r", **ON_CPU, "precision": "fp32"}], machine_rows(frame))
+    return found
 
 
 def test_bound_by_memory() -> None:
@@ -82,15 +87,13 @@ def test_autocast_is_held_against_its_16_bit_type() -> None:
 def test_of_several_processes_the_best_is_the_ceiling(numbers: tuple[int | None, ...]) -> None:
     """One process is slow as a whole, by seven times; an earlier version stored one that has no number."""
     processes = zip(numbers, (1.0, 1.01, 1 / 7), strict=True)
-    ceilings = [
+    several = [
         ceiling("fp32", 80.0 * share, 1e6 / share, **({} if number is None else {"replicate": number}))
         for number, share in processes
     ]
-    for order in (ceilings, ceilings[::-1]):
+    for order in (several, several[::-1]):
         assert row(timed("fp32", 200.0), *order)["roofline_share"] == pytest.approx(50 / 80.8)
-    frame = to_frame([Run("r", Path("r"), (COUNTED, *ceilings), (), ())])
-    (found,) = _ceilings(frame).to_dict("records")
-    assert (found["matmul_rate"], found["copy_bandwidth"]) == (80.8, 7e6)
+    assert ceilings(*several) == (80.8, 7e6)
 
 
 def test_without_a_ceiling_there_is_no_share() -> None:
@@ -102,11 +105,8 @@ def test_without_a_ceiling_there_is_no_share() -> None:
 def test_the_machine_is_no_network() -> None:
     frame = to_frame([Run("r", Path("r"), (COUNTED, ceiling("fp32", 2.0, 3.0)), (), ())])
     assert set(compare_table(frame)["network"]) == {"net"}
-    (found,) = _ceilings(frame).to_dict("records")
-    assert (found["matmul_rate"], found["copy_bandwidth"], found["precision"]) == (2.0, 3.0, "fp32")
+    assert ceilings(ceiling("fp32", 2.0, 3.0)) == (2.0, 3.0)
 
 
-def test_an_empty_table_stays_empty() -> None:
-    frame = to_frame([Run("r", Path("r"), (COUNTED,), (), ())])
-    table = compare_table(frame).iloc[:0]
-    assert list(add_roofline(table, frame)["roofline_share"]) == []
+def test_of_no_rows_there_is_no_roofline() -> None:
+    assert [list(numbers) for numbers in rooflines([], [])] == [[], []]

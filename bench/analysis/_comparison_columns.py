@@ -112,4 +112,3 @@ ENTRIES = tuple(_entries())
 """What each column of the comparison holds, in order."""
 
 TRAINED = tuple(entry.column for entry in _trained())
-EVALUATIONS = tuple(entry.column for entry in _with_flags("images"))

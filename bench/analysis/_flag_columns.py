@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import pandas as pd
-
-from bench.analysis.flags import flags_text
-from bench.analysis.keys import SHAPE, WAY, keys_of
+from bench.analysis.flags import Row, flags_text
+from bench.analysis.keys import SHAPE, WAY, Key, Rows, key_of
 from bench.plan.task import Quantity, summarised
 
 
@@ -38,27 +36,25 @@ _SOURCES: Mapping[str, _Source] = {
 
 
 FLAGGED = tuple(_SOURCES)
-"""The columns beside which `with_flags` adds one of flags."""
+"""The columns beside which `add_flags` adds one of flags."""
 
 
-def with_flags(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with a column `<column>_flags` for each that has any: ``noisy;one_process``, or nothing.
+def add_flags(table: Rows, rows: Iterable[Row]) -> None:
+    """Add a column `<column>_flags` to the comparison for each that has any: ``noisy;one_process``, or nothing.
 
     Those of trainings are in `bench.analysis.accuracy.accuracy_table`.
     """
-    asked = {tuple(source.columns): keys_of(table, source.columns) for source in _SOURCES.values()}
-    kept = {tuple(source.keys): keys_of(frame, source.keys) for source in _SOURCES.values()}
-    places: defaultdict[tuple[object, object], list[int]] = defaultdict(list)
-    for place, quantity in enumerate(zip(frame["task"].tolist(), frame["measurement"].tolist(), strict=True)):
-        places[quantity].append(place)
-    flags, batches = frame["flags"].tolist(), frame["batch_size"].tolist()
-    columns = {}
+    columns: defaultdict[Key, list[str]] = defaultdict(list)
     for column, source in _SOURCES.items():
-        keys = kept[tuple(source.keys)]
-        texts = {  # of equal keys the last, as the number is
-            keys[place]: flags_text([flags[place]])
-            for place in places[source.task, source.quantity.source]
-            if source.quantity.summary != "image" or batches[place] == 1
-        }
-        columns[f"{column}_flags"] = [texts.get(key, "") for key in asked[tuple(source.columns)]]
-    return table.assign(**columns)
+        columns[source.task, source.quantity.source].append(column)
+    texts: defaultdict[str, dict[Key, str]] = defaultdict(dict)
+    for row in rows:
+        for column in columns.get((row["task"], row["measurement"]), ()):
+            source = _SOURCES[column]
+            if source.quantity.summary != "image" or row["batch_size"] == 1:
+                texts[column][key_of(row, source.keys)] = flags_text(
+                    [row["flags"]]
+                )  # the last, as the number is
+    for one in table:
+        for column, source in _SOURCES.items():
+            one[f"{column}_flags"] = texts[column].get(key_of(one, source.columns), "")

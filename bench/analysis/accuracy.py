@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.flags import flags_text
-from bench.analysis.plausibility import doubted
+from bench.analysis._counts import counts_of
+from bench.analysis.flags import Row, flags_text
+from bench.analysis.keys import Key, Rows, key_of, plain_rows
+from bench.analysis.plausibility import READ, doubt
 from bench.io import finite_json
 from bench.plan.task import INPUT, TAUGHT, Quantity, summarised
 from bench.registry import natural
@@ -29,8 +31,8 @@ _COLUMNS = (
     *("top5_accuracy", "train_time", "test_images", "parameters", "macs"),
     *("target", "n_reached", "time_to_accuracy"),
 )
-_NEEDED = ["run", "network", *_SETTINGS, "job_id", "status", "measurement", "median", "detail", "flags"]
-_Row = dict[Hashable, Any]
+TRAININGS = (*READ, "series", *TAUGHT)
+"""Columns of the frame that the rows of `trained` have."""
 
 
 def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -47,23 +49,32 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
         `time_to_accuracy` (s) is the median, in which a training that missed it or diverged took for ever: infinite
         where fewer than half reached it.
     """
-    trainings: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
-    rows = frame[frame["task"] == "accuracy"].reset_index(drop=True).rename(columns={"arch": "network"})
-    for row in doubted(rows)[_NEEDED].to_dict("records"):
-        trainings[row["run"], row["series"]].append(row)
-    table = pd.DataFrame([_row(rows) for rows in trainings.values()], columns=list(_COLUMNS))
-    if table.empty:
-        return table
-    conditions = table.groupby(list(TAUGHT), dropna=False)
-    table["shared"] = conditions["network"].transform("nunique")
-    places = {name: place for place, name in enumerate(sorted(set(table["network"]), key=natural))}
-    table["place"] = table["network"].map(places)
-    order = ["shared", "epochs", "dataset", "recipe", "place", "run"]
-    table = table.sort_values(order, ascending=[False, False, True, True, True, True], kind="stable")
-    return table.drop(columns=["shared", "place"]).reset_index(drop=True)
+    rows = plain_rows(frame[frame["task"] == "accuracy"].rename(columns={"arch": "network"}), TRAININGS)
+    doubt(rows, counts_of(rows))
+    table = pd.DataFrame(trained(rows), columns=list(_COLUMNS))
+    return table.astype(dict.fromkeys((*INPUT, "epochs"), float)) if rows else table
 
 
-def _row(rows: Sequence[_Row]) -> dict[str, object]:
+def trained(rows: Iterable[Row]) -> Rows:
+    """Return the rows of `accuracy_table`, of rows of the frame that have their doubts."""
+    series: defaultdict[Key, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["task"] == "accuracy":
+            series[row["run"], row["series"]].append(row)
+    table = [_row(some) for some in series.values()]
+    shared: defaultdict[Key, set[str]] = defaultdict(set)
+    for one in table:
+        shared[key_of(one, TAUGHT)].add(one["network"])
+
+    def place(one: Row) -> Key:
+        told = ((one[name] is None, one[name]) for name in ("dataset", "recipe"))  # the unknown last
+        several = len(shared[key_of(one, TAUGHT)])
+        return (-several, -(one["epochs"] or 0), *told, natural(one["network"]), one["run"])
+
+    return sorted(table, key=place)
+
+
+def _row(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the row of one series from all measurements of its trainings."""
     states = {row["job_id"]: row["status"] for row in rows}
     images = (row["detail"].get("n") for row in rows if row["measurement"] == "top1")
@@ -82,7 +93,7 @@ def _row(rows: Sequence[_Row]) -> dict[str, object]:
     }
 
 
-def _spread(rows: Sequence[_Row], quantity: Quantity) -> Iterator[tuple[str, float | str]]:
+def _spread(rows: Sequence[Row], quantity: Quantity) -> Iterator[tuple[str, float | str]]:
     """Yield the mean over the trainings that ended well, its deviation, its interval and its flags, by column."""
     values = _values(rows, quantity.source)
     low, high = mean_interval(values)
@@ -93,7 +104,7 @@ def _spread(rows: Sequence[_Row], quantity: Quantity) -> Iterator[tuple[str, flo
     yield f"{quantity.name}_flags", flags_text(row["flags"] for row in ended)
 
 
-def _reached(rows: Sequence[_Row], states: Mapping[str, str]) -> dict[str, float]:
+def _reached(rows: Sequence[Row], states: Mapping[str, str]) -> dict[str, float]:
     """Return the target, how many trainings reached it, and their median time, of all that were tried."""
     timed = {r["job_id"]: r for r in rows if r["measurement"] == "time_to_accuracy" and r["status"] == "ok"}
     if not timed:
@@ -115,7 +126,7 @@ def to_json(table: pd.DataFrame) -> list[dict[str, object]]:
     return [finite_json(row) for row in rows]
 
 
-def _values(rows: Sequence[_Row], measurement: str) -> list[float]:
+def _values(rows: Sequence[Row], measurement: str) -> list[float]:
     """Return the finite values of the trainings that ended well, one each."""
     ended = {
         r["job_id"]: r["median"] for r in rows if r["measurement"] == measurement and r["status"] == "ok"

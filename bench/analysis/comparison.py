@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bench.analysis._comparison_columns import CARD, ENTRIES, EVALUATIONS, TRAINED, TRAINED_AS
+from bench.analysis._comparison_columns import CARD, ENTRIES, TRAINED, TRAINED_AS
 from bench.analysis._counts import counts_of
-from bench.analysis._flag_columns import with_flags
-from bench.analysis.accuracy import accuracy_table
+from bench.analysis._flag_columns import add_flags
+from bench.analysis.accuracy import TRAININGS, trained
 from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Row, flags_text
 from bench.analysis.frame import PENDING, UNREADABLE
-from bench.analysis.keys import SHAPE, VARIANT, WAY, keys_of, plain
-from bench.analysis.plausibility import doubted
-from bench.analysis.replicates import percentile_table, pooled
-from bench.analysis.roofline import add_roofline
-from bench.plan.task import EVALUATED, INPUT, TASKS, TAUGHT, summarised, tasks
+from bench.analysis.keys import NUMBERS, SHAPE, VARIANT, WAY, Key, Plain, Rows, key_of, plain_rows
+from bench.analysis.plausibility import doubt
+from bench.analysis.replicates import PERCENTILES, percentiles, pooled
+from bench.analysis.roofline import rooflines
+from bench.plan.task import INPUT, TASKS, TAUGHT, summarised, tasks
 from bench.registry import natural
 
-_OF_THE_MACHINE = [name for name, task in tasks().items() if not task.has_network]
+_OF_THE_MACHINE = {name for name, task in tasks().items() if not task.has_network}
 _COLUMNS = [entry.column for entry in ENTRIES]
 _TEXTS = frozenset(entry.column for entry in ENTRIES if entry.dtype == "string")
+_TRAINED = dict(zip(TRAINED, TRAINED, strict=True)) | {column: own for own, column in TRAINED_AS.items()}
+_SUMMARIES: tuple[Any, ...] = ("image", "rate", "batch")
+_TIMED = {
+    name: [quantity for quantity in task.quantities if quantity.summary in _SUMMARIES]
+    for name, task, _ in summarised(*_SUMMARIES)
+}
 
 
 def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -45,24 +50,33 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     numbers are float64 and texts are objects; `bench.analysis.dictionary.typed` gives each column its dtype.
     """
     processes = _without_the_pending(frame.rename(columns={"arch": "network"}))
-    numbers = doubted(pooled(processes))
-    machine, frame = numbers, numbers[~numbers["task"].isin(_OF_THE_MACHINE)]
-    if frame.empty:  # columns of the kinds that they have where there are rows
+    every = plain_rows(pooled(processes), (*TRAININGS, *CARD))
+    counts = counts_of(every)
+    doubt(every, counts)
+    rows = [row for row in every if row["task"] not in _OF_THE_MACHINE]
+    if not rows:  # columns of the kinds that they have where there are rows
         return pd.DataFrame({c: pd.Series(dtype=object if c in _TEXTS else np.float64) for c in _COLUMNS})
-    table = _shapes(frame)
-    table = table.merge(counts_of(frame), on=SHAPE, how="left").merge(_speeds(frame), on=SHAPE, how="left")
     one_image = (processes["task"] == "infer") & (processes["batch_size"] == 1)
     latencies = processes[one_image & (processes["measurement"] == "latency")]
-    table = table.merge(percentile_table(latencies, WAY), on=WAY, how="left")
-    table = _with_evaluations(_with_accuracies(table, frame), frame)
-    cards = frame.groupby(["run", "network"], sort=False)[list(CARD)].last().reset_index()
-    table = table.merge(cards, on=["run", "network"], how="left")
-    table["label"] = row_labels(table)
-    table = with_flags(add_roofline(table, machine), frame)
-    table = table.reindex(columns=_COLUMNS)
-    years, macs = (table[c].fillna(np.inf).tolist() for c in ("year", "macs"))  # unknown ones last
-    ranks = list(zip(years, macs, map(natural, table["label"]), table["run"].tolist(), strict=True))
-    return table.iloc[sorted(range(len(table)), key=ranks.__getitem__)].reset_index(drop=True)
+    tails = percentiles(plain_rows(latencies, (*WAY, "replicate", "samples")), WAY)
+    cards, speeds, trainings = _cards(rows), _speeds(rows, tails), trained(rows)
+    plain = reversed(Evaluations.of(frame).plain)
+    evaluated = {(one.run, one.network): _evaluated(one) for one in plain}  # of several the first
+    table = [
+        cards[shape[:2]] | evaluated.get(shape[:2], {}) | counts[shape] | way | one
+        for shape, taught in _shapes(rows, trainings)
+        for way in speeds.get(shape) or [dict(zip(SHAPE, shape, strict=True))]
+        for one in taught
+    ]
+    for row, label, intensity, share in zip(table, _labels(table), *rooflines(table, every), strict=True):
+        row |= {"label": label, "intensity": intensity, "roofline_share": share}
+    add_flags(table, rows)
+    table.sort(key=_place)
+    kinds = processes.dtypes[[*CARD, *WAY, "device_name", "epochs"]].to_dict()
+    unknown = (*(() if tails else PERCENTILES), *(() if trainings else TRAINED))
+    kinds |= dict.fromkeys(unknown, np.dtype(object))
+    columns = {c: [row.get(c, math.nan) for row in table] for c in _COLUMNS}
+    return pd.DataFrame({c: pd.Series(values, dtype=kinds.get(c)) for c, values in columns.items()})
 
 
 def _without_the_pending(frame: pd.DataFrame) -> pd.DataFrame:
@@ -72,99 +86,88 @@ def _without_the_pending(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[~(pending & known & (frame["task"] != "accuracy"))]
 
 
-def _last(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    return frame.drop_duplicates(keys, keep="last")
+def _place(row: Row) -> Key:
+    """Return the place of a row among others: what is unknown comes last."""
+    known = (row["year"], row.get("macs"))
+    numbers = (math.inf if one is None or math.isnan(one) else one for one in known)
+    return *numbers, natural(row["label"]), row["run"]
 
 
-def _shapes(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the shapes that were asked to be counted or timed; of networks only trained, the trained ones."""
-    timed = _last(frame.loc[frame["task"] != "accuracy", SHAPE], SHAPE)
-    trained = _last(frame.loc[frame["task"] == "accuracy", SHAPE], SHAPE)
-    return pd.concat([timed, trained[_only_trained(trained, frame)]], ignore_index=True)
+def _last(keys: Iterable[Key]) -> list[Key]:
+    """Return each key once, in the order in which they were met last."""
+    return [*dict.fromkeys(reversed([*keys]))][::-1]
 
 
-def _only_trained(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows are of a network that was neither counted nor timed in its run."""
-    keys = ["run", "network"]
-    known = pd.MultiIndex.from_frame(frame.loc[frame["task"] != "accuracy", keys].drop_duplicates())
-    return ~pd.MultiIndex.from_frame(rows[keys]).isin(known)
+def _shapes(rows: Rows, trainings: Rows) -> Iterator[tuple[Key, Rows]]:
+    """Yield the shapes that were asked to be counted or timed, each with the training of its network that comes first.
+
+    Of networks only trained it is the shapes that were trained, each with all conditions.
+    """
+    asked = _last(key_of(row, SHAPE) for row in rows if row["task"] != "accuracy")
+    first: dict[Key, Plain] = {}
+    every: defaultdict[Key, dict[Key, Plain]] = defaultdict(dict)
+    for training in trainings:
+        one = {column: training[own] for column, own in _TRAINED.items()}
+        first.setdefault(key_of(training, SHAPE[:2]), one)
+        every[key_of(training, SHAPE)].setdefault(key_of(training, TAUGHT), one)
+    yield from ((shape, [first.get(shape[:2], {})]) for shape in asked)
+    known = {shape[:2] for shape in asked}
+    for shape in _last(key_of(row, SHAPE) for row in rows if row["task"] == "accuracy"):
+        if shape[:2] not in known:
+            yield shape, [*every[shape].values()]
 
 
-def _speeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a network and way of running it, with what was timed of one image and of the largest batch."""
-    timed = {name: frame[frame["task"] == name] for name, _, _ in summarised("image", "rate", "batch")}
-    table = _last(pd.concat(timed.values())[[*WAY, "device_name"]], WAY)
-    ways = keys_of(table, WAY)
-    for name, rows in timed.items():
-        numbers = _numbers(rows)
-        for column, values in _timed_columns(name, ways, numbers):
-            table[column] = np.array(values, dtype=float)
-    return table
+def _cards(rows: Rows) -> Mapping[Key, Plain]:
+    """Return what the card of each network of a run says, None for what it does not."""
+    cards: defaultdict[Key, Plain] = defaultdict(lambda: dict.fromkeys(CARD))
+    for run, network, *values in _last(key_of(row, ("run", "network", *CARD)) for row in rows):
+        cards[run, network] |= {n: v for n, v in zip(CARD, values, strict=True) if v is not None}
+    return cards
 
 
-_Key = tuple[object, ...]
-_Ends = tuple[float, float, float]  # a median and its interval
-_UNKNOWN: _Ends = (math.nan, math.nan, math.nan)
+def _speeds(rows: Rows, tails: Mapping[Key, Plain]) -> Mapping[Key, Rows]:
+    """Return by network and shape the ways of running it, each with what was timed so."""
+    ways: dict[Key, Rows] = {}
+    for row in (row for task in _TIMED for row in rows if row["task"] == task):
+        way = key_of(row, WAY)
+        ways[way] = ways.pop(way, [])  # the last one met comes last
+        ways[way].append(row)
+    speeds: defaultdict[Key, Rows] = defaultdict(list)
+    for way, own in ways.items():
+        told = key_of(own[-1], (*WAY, "device_name"))
+        one = (
+            dict(zip((*WAY, "device_name"), told, strict=True))
+            | dict(_timed_columns(own))
+            | tails.get(way, {})
+        )
+        speeds[way[: len(SHAPE)]].append(one)
+    return speeds
 
 
-def _numbers(rows: pd.DataFrame) -> dict[tuple[_Key, str, float], _Ends]:
-    """Return the last median and interval by way, measurement and batch size."""
-    keys = zip(keys_of(rows, WAY), rows["measurement"], plain(rows["batch_size"]), strict=True)
-    ends = zip(*(rows[name].tolist() for name in ("median", "low", "high")), strict=True)
-    return {key: one for key, one in zip(keys, ends, strict=True) if key[2] is not None}
+def _timed_columns(rows: Rows) -> Iterator[tuple[str, float]]:
+    """Yield what was timed of a network in one way: of one image, and of the largest batch, by column."""
+    for task, own in _TIMED.items():
+        numbers = {(row["measurement"], row["batch_size"]): row for row in rows if row["task"] == task}
+        of_batches = [quantity for quantity in own if quantity.summary != "image"]
+        rates = {quantity.source for quantity in of_batches if quantity.summary == "rate"}
+        sources = rates or {quantity.source for quantity in of_batches}
+        batches = [batch for source, batch in numbers if source in sources and batch is not None]
+        largest = max(batches, default=math.nan)
+        if of_batches:
+            yield TASKS.get(task).batch_column, largest
+        for quantity in own:
+            batch = 1.0 if quantity.summary == "image" else largest
+            row = numbers.get((quantity.source, batch), {})
+            ends = [row.get(name, math.nan) for name in NUMBERS]
+            if quantity.summary == "rate":
+                ends = _rates(ends, batch)
+            yield from zip((quantity.name, *quantity.ends), ends, strict=False)
 
 
-def _timed_columns(
-    task: str, ways: Sequence[_Key], numbers: Mapping[tuple[_Key, str, float], _Ends]
-) -> Iterator[tuple[str, list[float]]]:
-    """Yield the columns of a task: those of one image, and those of the largest batch that was timed."""
-    own = [quantity for name, _, quantity in summarised("image", "rate", "batch") if name == task]
-    of_batches = [quantity for quantity in own if quantity.summary != "image"]
-    rates = {quantity.source for quantity in of_batches if quantity.summary == "rate"}
-    largest: dict[_Key, float] = {}
-    for way, measurement, batch in numbers:
-        if measurement in (rates or {quantity.source for quantity in of_batches}):
-            largest[way] = max(batch, largest.get(way, batch))
-    if of_batches:
-        yield TASKS.get(task).batch_column, [largest.get(way, math.nan) for way in ways]
-    for quantity in own:
-        batches = [1.0 if quantity.summary == "image" else largest.get(way, math.nan) for way in ways]
-        keys = ((way, quantity.source, batch) for way, batch in zip(ways, batches, strict=True))
-        ends = [numbers.get(key, _UNKNOWN) for key in keys]
-        if quantity.summary == "rate":
-            ends = [_rates(one, batch) for one, batch in zip(ends, batches, strict=True)]
-        for place, column in enumerate((quantity.name, *quantity.ends)):
-            yield column, [one[place] for one in ends]
-
-
-def _rates(times: _Ends, batch: float) -> _Ends:
+def _rates(times: Iterable[float], batch: float) -> list[float]:
     """Return images per second of times (s) of a batch; a clock too coarse for a time tells no rate."""
     median, low, high = (batch / seconds if seconds > 0 else math.nan for seconds in times)
-    return median, high, low
-
-
-def _with_accuracies(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with what was trained: all conditions of networks only trained, else those that come first."""
-    trainings = accuracy_table(frame)
-    shape = trainings[list(INPUT)]
-    trainings = trainings.rename(columns=TRAINED_AS)[["run", "network", *TRAINED]]
-    first = trainings.drop_duplicates(["run", "network"], keep="first")
-    every = trainings.join(shape).drop_duplicates([*SHAPE, *TAUGHT], keep="first")
-    alone = _only_trained(table, frame)
-    beside = table[~alone].merge(first, on=["run", "network"], how="left")
-    return pd.concat([beside, table[alone].merge(every, on=SHAPE, how="left")]) if alone.any() else beside
-
-
-def _with_evaluations(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with what their networks came to on the images that they were first evaluated on."""
-    first: dict[tuple[str, str], dict[str, object]] = {}
-    for one in Evaluations.of(frame).plain:
-        first.setdefault((one.run, one.network), _evaluated(one))
-    keys = zip(table["run"], table["network"], strict=True)
-    rows = [first.get(key, {}) for key in keys]
-    names = (*EVALUATED, *EVALUATIONS) if first else ()
-    columns: dict[str, Sequence[Any]] = {name: [row.get(name) for row in rows] for name in names}
-    return table.assign(**columns)
+    return [median, high, low]
 
 
 def _evaluated(one: Evaluation) -> dict[str, object]:
@@ -182,26 +185,33 @@ def row_labels(table: pd.DataFrame) -> list[str]:
 
     How it was run is told of all networks where it is of one: fp32 goes without saying only where all is fp32.
     """
-    settings = [s for s in (*INPUT, *VARIANT, *TAUGHT, "run") if s in table]
-    told_of = ("network", *settings)
-    values = zip(*(table[column].tolist() for column in told_of), strict=True)
-    rows = [dict(zip(told_of, some, strict=True)) for some in values]
-    several = table.groupby("network")[settings].nunique() > 1
-    told = {
-        network: [
-            s for s, own in zip(settings, row, strict=True) if own or (s in VARIANT and several[s].any())
-        ]
-        for network, row in zip(several.index, several.to_numpy().tolist(), strict=True)
+    return _labels(plain_rows(table, ["network", *(s for s in _SETTINGS if s in table)]))
+
+
+_SETTINGS = (*INPUT, *VARIANT, *TAUGHT, "run")
+
+
+def _labels(rows: Rows) -> list[str]:
+    """Return the label of each row, see `row_labels`."""
+    by_network: defaultdict[str, Rows] = defaultdict(list)
+    for row in rows:
+        by_network[row["network"]].append(row)
+    several = {
+        network: {s for s in _SETTINGS if len({row.get(s) for row in own} - {None}) > 1}
+        for network, own in by_network.items()
     }
-    for network, part in table.groupby("network"):
-        told[network] = _needed(part, told[network])
+    of_any = {s for own in several.values() for s in own if s in VARIANT}
+    told = {
+        network: _needed(own, [s for s in _SETTINGS if s in several[network] | of_any])
+        for network, own in by_network.items()
+    }
     return [" · ".join([r["network"], *setting_words(r, told[r["network"]])]) for r in rows]
 
 
 _FIRST_LEFT_OUT = ("in_channels", "num_classes", "run", "epochs", "dataset", "recipe", "input_size")
 
 
-def _needed(rows: pd.DataFrame, settings: list[str]) -> list[str]:
+def _needed(rows: Rows, settings: list[str]) -> list[str]:
     """Return those settings without which some rows of a network would be called the same.
 
     Runs that differ in how they ran alone keep their names.
@@ -209,7 +219,8 @@ def _needed(rows: pd.DataFrame, settings: list[str]) -> list[str]:
     for one in _FIRST_LEFT_OUT:
         rest = [s for s in settings if s != one]
         telling = [s for s in rest if one != "run" or s not in VARIANT]
-        if one in settings and telling and rows.duplicated(telling).sum() == rows.duplicated(settings).sum():
+        apart, all_apart = (len({key_of(row, some) for row in rows}) for some in (telling, settings))
+        if one in settings and telling and apart == all_apart:
             settings = rest
     return settings
 
@@ -229,7 +240,7 @@ _NAMES = {"cudnn_benchmark": "cudnn_benchmark ", "batch_size": "batch ", "train_
 
 def setting_words(row: Row, settings: Sequence[str]) -> list[str]:
     """Return the settings of a row in words, such as ``224 px`` and ``batch 4``; missing ones are left out."""
-    return [_setting_words(s, row[s]) for s in settings if not pd.isna(row[s])]
+    return [_setting_words(s, row[s]) for s in settings if not pd.isna(row.get(s))]
 
 
 def _setting_words(setting: str, value: object) -> str:

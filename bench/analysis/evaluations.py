@@ -296,7 +296,10 @@ class Evaluations:
     def of(cls, frame: pd.DataFrame) -> Evaluations:
         """Return the evaluations of a frame that ended well, in its order."""
         rows = frame[(frame["task"] == "evaluate") & (frame["status"] == "ok")]
-        made = [_evaluation(job) for _, job in rows.groupby(["run", "job_id"], sort=False)]
+        jobs: defaultdict[object, dict[str, Row]] = defaultdict(dict)
+        for row in rows.to_dict("records") if len(rows) else ():  # which takes a while even of none
+            jobs[row["run"], row["job_id"]][row["measurement"]] = row
+        made = [_evaluation(job) for job in jobs.values()]
         groups: defaultdict[str, list[Evaluation]] = defaultdict(list)
         for one in _told_apart([one for one in made if one is not None]):
             groups[one.key].append(one)
@@ -320,9 +323,8 @@ def _told_apart(made: Sequence[Evaluation]) -> list[Evaluation]:
     return [replace(one, digest=digest) for one, digest in zip(made, digests, strict=True)]
 
 
-def _evaluation(rows: pd.DataFrame) -> Evaluation | None:
+def _evaluation(by_name: Mapping[str, Row]) -> Evaluation | None:
     """Return the evaluation of the rows of one job; None where it has no accuracy."""
-    by_name = {row["measurement"]: row for row in rows.to_dict("records")}
     top1, top5 = (by_name.get(name) for name in ("top1", "top5"))
     if top1 is None or not isinstance(top1["evaluation"], str):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -36,12 +36,28 @@ def published_keys(table: pd.DataFrame) -> list[str]:
     return [key for key, rows in ((top1, known), (top5, alone)) if rows.any()]
 
 
-def keys_of(frame: pd.DataFrame, columns: Sequence[str]) -> list[tuple[object, ...]]:
-    """Return the key of each row, for a lookup: what is missing in two rows is equal there."""
-    return list(zip(*(plain(frame[column]) for column in columns), strict=True))
+Key = tuple[Any, ...]
+Plain = dict[str, Any]
+Rows = list[Plain]
+NUMBERS = ("median", "low", "high")
 
 
-def plain(values: pd.Series) -> list[Any]:
+def plain_rows(frame: pd.DataFrame, columns: Iterable[str]) -> Rows:
+    """Return rows as Python has them, None for what is missing but of `NUMBERS`, where it is NaN.
+
+    Of few rows pandas takes longer to find its way than for the work; of many a pass over these is as quick.
+    """
+    names = list(columns)
+    values = (frame[name].tolist() if name in NUMBERS else _plain(frame[name]) for name in names)
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def key_of(row: Mapping[Any, Any], columns: Iterable[str]) -> Key:
+    """Return the key of a row, for a lookup: what is missing in two rows is equal there."""
+    return tuple(map(row.get, columns))
+
+
+def _plain(values: pd.Series) -> list[Any]:
     """Return values as Python has them, None for each that is missing."""
     # `isna` of a few rows takes ten times as long; what is missing differs from itself, but for NA, that refuses to say
     return [None if v is None or v is pd.NA or v != v else v for v in values.tolist()]  # noqa: PLR0124

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Literal
 
 import pandas as pd
@@ -27,8 +28,8 @@ from bench.analysis._layer_processes import (
     rows_of,
     shares_of,
 )
-from bench.analysis.keys import CEILING
-from bench.analysis.roofline import best_ceilings, ceilings_of
+from bench.analysis.keys import Rows
+from bench.analysis.roofline import best_ceilings, ceilings_of, machine_rows
 from bench.io import JsonObject
 from bench.records.flags import doubts, joined_flags
 from bench.stats.intervals import Interval
@@ -193,7 +194,7 @@ class LayerTable:
             depth: modules are opened to it, 1 for those of the network itself; None opens all.
         """
         rows = frame[(frame["task"] == _TASK) & (frame["status"] == "ok") & frame["measurement"].notna()]
-        machine = frame[frame["task"] == "ceiling"]
+        machine = machine_rows(frame)
         series: dict[tuple[object, ...], list[Process]] = {}
         for _, job in rows.groupby(["run", "job_id"], sort=False):
             rows_of_job = ({str(k): v for k, v in row.items()} for row in job.to_dict("records"))
@@ -207,16 +208,15 @@ class LayerTable:
         return [_table(processes, machine, depth) for processes in series.values()]
 
 
-def _ceilings(first: JsonObject, machine: pd.DataFrame) -> _Ceilings:
+def _ceilings(first: JsonObject, machine: Rows) -> _Ceilings:
     """Return the ceilings of a run's machine in the precision of a process, with as many threads."""
-    peak, bandwidth = ceilings_of(pd.DataFrame([first])[CEILING], machine)
-    best = best_ceilings(machine)
-    flags = dict.fromkeys(flag for own in best.loc[best["run"] == first["run"], "flags"] for flag in own)
-    found = float(peak.iloc[0]), float(bandwidth.iloc[0])
+    (found,) = ceilings_of([first], machine)
+    best = (row["flags"] for row in best_ceilings(machine) if row["run"] == first["run"])
+    flags = dict.fromkeys(chain.from_iterable(best))
     return _Ceilings(*found, () if all(map(math.isnan, found)) else doubts(flags))
 
 
-def _table(processes: list[Process], machine: pd.DataFrame, depth: int | None) -> LayerTable:
+def _table(processes: list[Process], machine: Rows, depth: int | None) -> LayerTable:
     processes = sorted(processes, key=lambda process: process.number)
     shares = shares_of(processes)
     processes, levelled = levelled_of([process.evened() for process in processes])

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
-from bench.analysis._counts import counts_of
+from bench.analysis._counts import Counts, counts_of
 from bench.analysis.flags import Row
-from bench.analysis.keys import SHAPE, VARIANT, WAY, keys_of, plain
-from bench.analysis.roofline import WEIGHT_BYTES, add_roofline
+from bench.analysis.keys import NUMBERS, SHAPE, VARIANT, WAY, Plain, Rows, key_of, plain_rows
+from bench.analysis.roofline import WEIGHT_BYTES, rooflines
 from bench.plan.card import ArchCard
 from bench.plan.task import INPUT
 from bench.stats.intervals import below_chance
@@ -31,97 +31,76 @@ _NO_FAMILY = ArchCard(name="").family
 
 
 class _Doubt(NamedTuple):
-    """A row of the frame, by its index, and what is wrong there."""
+    """A row of the frame, and what is wrong there."""
 
-    row: Hashable
+    row: Plain
     where: str
 
 
 class _Rows(NamedTuple):
-    """What rules look at: the rows of a frame, and the frame, for what is computed of a whole one.
+    """What rules look at: rows of a frame with the columns of `READ`, and the counts of networks."""
 
-    A row has the columns of `_READ`, None where one is missing, its index as `row`, and the counts of its network.
-    """
+    rows: Rows
+    counts: Counts
 
-    rows: Sequence[Row]
-    frame: pd.DataFrame
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> _Rows:
-        """Return the rows of a frame."""
-        counts = counts_of(frame, _COUNTED)
-        by_shape = dict(zip(keys_of(counts, SHAPE), counts[list(_COUNTED)].to_dict("records"), strict=True))
-        columns = {"row": frame.index.tolist(), **{name: plain(frame[name]) for name in _READ}}
-        columns |= {name: frame[name].tolist() for name in _NUMBERS}
-        shapes = keys_of(frame, SHAPE)
-        values = zip(*columns.values(), strict=True)
-        rows = [dict(zip(columns, v, strict=True)) | by_shape[s] for v, s in zip(values, shapes, strict=True)]
-        return cls(rows, frame)
-
-    def of_names(self, *names: str) -> list[Row]:
+    def of_names(self, *names: str) -> Rows:
         """Return the rows of some measurements, in their order."""
         return [row for row in self.rows if row["measurement"] in names]
 
-    def side_by_side(self, name: str, other: str, key: Sequence[str]) -> Iterator[tuple[Row, Row]]:
+    def side_by_side(self, name: str, other: str, key: Sequence[str]) -> Iterator[tuple[Plain, Plain]]:
         """Yield each row of a measurement with the last of another that agrees with it in a key."""
         return _paired(self.of_names(name), self.of_names(other), key)
+
+    def counted(self, row: Row, name: str) -> float:
+        """Return a count of the network of a row, NaN where it is not known."""
+        return self.counts[key_of(row, SHAPE)].get(name, math.nan)
 
 
 _Rule = Callable[[_Rows], Iterator[_Doubt]]
 
 _SIZES = ("parameters", "macs", "activations")
-_COUNTED = (*_SIZES, "activation_bytes", "parameter_bytes")
-_READ = [
-    *(*WAY, "task", "family", "label", "device_name", "batch_size", "job_id", "attempt", "status"),
-    *("measurement", "flags", "detail"),
-]
-_NUMBERS = ("median", "low", "high")
+_OF_TASKS = ("cost", "infer", "train_step", "accuracy", "ceiling")
 _AT_A_BATCH = ("task", *WAY, "batch_size")
+READ = (
+    *(*WAY, "task", "family", "label", "device_name", "batch_size", "job_id", "attempt", "status"),
+    *("measurement", "flags", "detail", *NUMBERS),
+)
+"""Columns of the frame that rules look at."""
 
 
-def doubted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the flags of the rules that its rows break."""
-    raised: defaultdict[Hashable, list[str]] = defaultdict(list)
-    for flag, some in _contradictions(frame).items():
-        for doubt in some:
-            raised[doubt.row].append(flag)
-    if not raised:
-        return frame
-    flags = [
-        tuple(dict.fromkeys((*own, *raised.get(row, ()))))
-        for row, own in zip(frame.index, frame["flags"], strict=True)
-    ]
-    return frame.assign(flags=pd.Series(flags, index=frame.index, dtype=object))
+def doubt(rows: Rows, counts: Counts) -> None:
+    """Add the rules that rows break to their flags; rows have the columns of `READ` at least."""
+    for flag, some in _contradictions(rows, counts).items():
+        for row, _ in some:
+            row["flags"] = tuple(dict.fromkeys((*row["flags"], flag)))
 
 
 def doubts(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Return the places of each doubt, by flag; flags without any are left out."""
-    contradictions = _contradictions(frame).items()
-    return {flag: list(dict.fromkeys(doubt.where for doubt in some)) for flag, some in contradictions}
+    rows = plain_rows(frame, READ)
+    contradictions = _contradictions(rows, counts_of(rows)).items()
+    return {flag: list(dict.fromkeys(one.where for one in some)) for flag, some in contradictions}
 
 
-def _contradictions(frame: pd.DataFrame) -> dict[str, list[_Doubt]]:
+def _contradictions(rows: Rows, counts: Counts) -> dict[str, list[_Doubt]]:
     """Return the rows that break each rule; rules that none breaks are left out."""
-    frame = frame[frame["task"].isin(["cost", "infer", "train_step", "accuracy", "ceiling"])]
-    if frame.empty:
-        return {}
-    rows = _Rows.of(frame)
-    by_flag = {flag: list(rule(rows)) for flag, rule in _RULES.items()}
+    of_tasks = _Rows([row for row in rows if row["task"] in _OF_TASKS], counts)
+    by_flag = {flag: list(rule(of_tasks)) for flag, rule in _RULES.items()}
     return {flag: some for flag, some in by_flag.items() if some}
 
 
 def _larger_but_faster(rows: _Rows) -> Iterator[_Doubt]:
     """Find networks with more of everything than another of their family that took clearly less time."""
     keys = ["run", "task", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
-    groups: defaultdict[tuple[object, ...], list[Row]] = defaultdict(list)
+    groups: defaultdict[tuple[object, ...], Rows] = defaultdict(list)
     for row in rows.of_names("latency", "step_time"):
         groups[(_family(row["family"], row["network"]), *(row[key] for key in keys))].append(row)
     for some in groups.values():
         for large in some:
             for small in some:
-                if large["high"] < small["low"] and _more(large, small):
+                if large["high"] < small["low"] and _more(rows, large, small):
                     other = f"{small['network']} ({show(small['median'], 's')})"
-                    yield _Doubt(large["row"], f"{_measured(large)} is below that of {other}")
+                    yield _Doubt(large, f"{_measured(large)} is below that of {other}")
 
 
 def _family(family: object, network: str) -> str:
@@ -135,16 +114,17 @@ def _family(family: object, network: str) -> str:
     return network if family == "pattern" else family
 
 
-def _more(large: Row, small: Row) -> bool:
+def _more(rows: _Rows, large: Row, small: Row) -> bool:
     """Return whether a network has more of everything, and clearly more MACs: vgg19 has 4 % more weights than vgg16."""
-    return all(large[k] > small[k] for k in _SIZES) and bool(large["macs"] >= _MORE * small["macs"])
+    more = all(rows.counted(large, name) > rows.counted(small, name) for name in _SIZES)
+    return more and rows.counted(large, "macs") >= _MORE * rows.counted(small, "macs")
 
 
 def _slower_without_waiting(rows: _Rows) -> Iterator[_Doubt]:
     """Find steps that took clearly longer than a call of the same batch that is waited for."""
     for step, call in rows.side_by_side("step_time", "latency", _AT_A_BATCH):
         if step["low"] > _BEYOND * call["high"]:
-            yield _Doubt(step["row"], f"{_measured(step)} is above its latency ({show(call['median'], 's')})")
+            yield _Doubt(step, f"{_measured(step)} is above its latency ({show(call['median'], 's')})")
 
 
 def _batch_costs_throughput(rows: _Rows) -> Iterator[_Doubt]:
@@ -154,7 +134,7 @@ def _batch_costs_throughput(rows: _Rows) -> Iterator[_Doubt]:
     for step, one in _paired(several, single, ("task", *WAY, "device_name")):
         if step["low"] / step["batch_size"] > _MORE * one["high"]:
             rates = [1 / one["median"], step["batch_size"] / step["median"]]
-            yield _Doubt(step["row"], f"{step['label']}: {rates[1]:.3g} images/s, {rates[0]:.3g} at batch 1")
+            yield _Doubt(step, f"{step['label']}: {rates[1]:.3g} images/s, {rates[0]:.3g} at batch 1")
 
 
 def _backward_too_fast(rows: _Rows) -> Iterator[_Doubt]:
@@ -162,18 +142,20 @@ def _backward_too_fast(rows: _Rows) -> Iterator[_Doubt]:
     for backward, forward in rows.side_by_side("backward", "forward", _AT_A_BATCH):
         if backward["high"] < forward["low"] / 3:
             where = f"{_measured(backward)}, forward {show(forward['median'], 's')}"
-            yield _Doubt(backward["row"], where)
+            yield _Doubt(backward, where)
 
 
 def _above_roofline(rows: _Rows) -> Iterator[_Doubt]:
     """Find work that was done faster than this machine can, where its ceilings were measured."""
     steps = [row for row in rows.of_names("step_time") if row["task"] == "infer" and row["median"] > 0]
-    if not steps or not (rows.frame["task"] == "ceiling").any():
-        return
-    table = pd.DataFrame(steps)
-    table = add_roofline(table.assign(throughput=table["batch_size"] / table["median"]), rows.frame)
-    for row in table[table["roofline_share"] > 1].to_dict("records"):
-        yield _Doubt(row["row"], f"throughput of {row['label']}: {percent(row['roofline_share'])}")
+    known = [row for row in steps if row["batch_size"] is not None]
+    rates = [
+        {**row, **rows.counts[key_of(row, SHAPE)], "throughput": row["batch_size"] / row["median"]}
+        for row in known
+    ]
+    for row, share in zip(known, rooflines(rates, rows.rows)[1].tolist(), strict=True):
+        if share > 1:
+            yield _Doubt(row, f"throughput of {row['label']}: {percent(share)}")
 
 
 def _memory_below_weights(rows: _Rows) -> Iterator[_Doubt]:
@@ -181,9 +163,9 @@ def _memory_below_weights(rows: _Rows) -> Iterator[_Doubt]:
     for row in rows.of_names("peak_memory"):
         if {"shared_process", "outside_allocator"} & set(row["flags"]):
             continue
-        least = WEIGHT_BYTES.get(row["precision"], 1) * row["parameters"]
+        least = WEIGHT_BYTES.get(row["precision"], 1) * rows.counted(row, "parameters")
         if row["median"] < least:
-            yield _Doubt(row["row"], f"{_measured(row, 'B')} for weights of {show(least, 'B')}")
+            yield _Doubt(row, f"{_measured(row, 'B')} for weights of {show(least, 'B')}")
 
 
 def _below_chance(rows: _Rows) -> Iterator[_Doubt]:
@@ -194,7 +176,7 @@ def _below_chance(rows: _Rows) -> Iterator[_Doubt]:
         images, chance = row["detail"].get("n"), 1 / row["num_classes"]
         if below_chance(row["median"], images if isinstance(images, int | float) else None, chance):
             where = f"{row['label']}: {percent(row['median'])}, chance is {percent(chance)}"
-            yield _Doubt(row["row"], where)
+            yield _Doubt(row, where)
 
 
 def _idle_between(rows: _Rows) -> Iterator[_Doubt]:
@@ -204,7 +186,7 @@ def _idle_between(rows: _Rows) -> Iterator[_Doubt]:
         share = calls * step["median"] / seconds
         if share < _BUSY:
             where = f"energy of {energy['label']}: the device worked for {percent(share)} of the pass"
-            yield _Doubt(energy["row"], where)
+            yield _Doubt(energy, where)
 
 
 def _top5_below_top1(rows: _Rows) -> Iterator[_Doubt]:
@@ -212,7 +194,7 @@ def _top5_below_top1(rows: _Rows) -> Iterator[_Doubt]:
     for top5, top1 in rows.side_by_side("top5", "top1", ("run", "job_id", "attempt")):
         if top5["median"] < top1["median"]:
             where = f"{top5['label']}: {percent(top5['median'])} against {percent(top1['median'])}"
-            yield from (_Doubt(row["row"], where) for row in (top5, top1))
+            yield from (_Doubt(row, where) for row in (top5, top1))
 
 
 _RULES: Mapping[str, _Rule] = {
@@ -228,10 +210,10 @@ _RULES: Mapping[str, _Rule] = {
 }
 
 
-def _paired(rows: Sequence[Row], others: Sequence[Row], key: Sequence[str]) -> Iterator[tuple[Row, Row]]:
-    last = {tuple(other[name] for name in key): other for other in others}
+def _paired(rows: Rows, others: Rows, key: Sequence[str]) -> Iterator[tuple[Plain, Plain]]:
+    last = {key_of(other, key): other for other in others}
     for row in rows:
-        if other := last.get(tuple(row[name] for name in key)):
+        if other := last.get(key_of(row, key)):
             yield row, other
 
 

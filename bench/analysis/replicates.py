@@ -8,14 +8,16 @@ such.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench.analysis.flags import Row
 from bench.analysis.frame import TIMED
-from bench.analysis.keys import WAY
+from bench.analysis.keys import WAY, Key, key_of
 from bench.plan.job import unnumbered
 from bench.records.flags import NOISY, joined_flags
 from bench.stats.intervals import Interval, percentile, summarise
@@ -89,23 +91,24 @@ def _with(frame: pd.DataFrame, index: pd.Index[Any], columns: dict[str, list[Any
     return frame
 
 
-def percentile_table(latencies: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Return one row a network and way of running it with the columns of `PERCENTILES`.
+def percentiles(latencies: Iterable[Row], keys: Sequence[str]) -> dict[Key, dict[str, float]]:
+    """Return the columns of `PERCENTILES` of each network and way of running it.
 
     Each is the median over processes of a process's own percentile, with its interval over processes; of one process
     alone it is that of its samples (see `bench.stats.intervals.percentile`). Where samples cannot carry it, it
     is NaN, and `latency_p99_needed` says how many of each process could. `latencies` are the rows of the frame that
     are a latency at batch 1, one a process.
     """
-    table = []
-    for key, rows in latencies.groupby(list(keys), sort=False, dropna=False):
-        by_process = rows.sort_values("replicate", kind="stable").drop_duplicates("replicate", keep="last")
-        row = list(key)
-        samples = by_process["samples"].tolist()
-        for one in (percentile(samples, share) for share in SHARES.values()):
-            interval = one.interval
-            ends = (interval.estimate, interval.low, interval.high) if interval else (math.nan,) * 3
-            row += [*ends, math.nan if interval else float(one.needed)]
-        table.append(row)
-    kinds = latencies.dtypes[list(keys)].to_dict()  # a key that none of them has would be of numbers
-    return pd.DataFrame(table, columns=[*keys, *PERCENTILES]).astype(kinds)
+    by_way: defaultdict[Key, dict[object, Sequence[float]]] = defaultdict(dict)
+    for row in sorted(latencies, key=lambda row: (row["replicate"] is None, row["replicate"])):
+        by_way[key_of(row, keys)][row["replicate"]] = row["samples"]
+    return {
+        way: dict(zip(PERCENTILES, _percentiles([*own.values()]), strict=True)) for way, own in by_way.items()
+    }
+
+
+def _percentiles(samples: Sequence[Sequence[float]]) -> Iterator[float]:
+    for one in (percentile(samples, share) for share in SHARES.values()):
+        interval = one.interval
+        yield from (interval.estimate, interval.low, interval.high) if interval else (math.nan,) * 3
+        yield math.nan if interval else float(one.needed)

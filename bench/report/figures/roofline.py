@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.comparison import row_labels
-from bench.analysis.keys import CEILING
-from bench.analysis.roofline import ceilings_of
+from bench.analysis.keys import CEILING, plain_rows
+from bench.analysis.roofline import ceilings_of, machine_rows
 from bench.report.figures import figure
 from bench.report.figures._labels import Point
 from bench.report.figures._shared import (
@@ -49,11 +49,11 @@ def _roofline(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
 
 def _roofs(table: pd.DataFrame, frame: pd.DataFrame) -> Iterator[Part]:
     """Yield the rows below each roof: that of a machine in one precision."""
-    peak, bandwidth = ceilings_of(table, frame)
+    ceilings = ceilings_of(plain_rows(table, CEILING), machine_rows(frame))
     rows = table.assign(
         attained=table["throughput"].astype(float) * table["macs"].astype(float),
-        peak=peak,
-        bandwidth=bandwidth,
+        peak=[peak for peak, _ in ceilings],
+        bandwidth=[bandwidth for _, bandwidth in ceilings],
     )
     rows = rows[(rows["roofline_share"] > 0) & (rows["intensity"] > 0)]
     several = rows["run"].nunique() > 1

@@ -109,7 +109,7 @@ _SIMILAR = ("device_name", "device", *_ALIKE)
 TAUGHT = ("dataset", "recipe", "epochs")
 """Keys in which rows agree whose trainings are compared."""
 
-EVALUATED = ("evaluated_on",)
+_EVALUATED = ("evaluated_on",)
 """Keys in which rows agree whose evaluations are compared."""
 
 
@@ -265,7 +265,7 @@ class Task(Generic[_KeysT, _SettingsT]):
 
     def rivals(self, quantity: Quantity) -> tuple[str, ...]:
         """Return the keys in which rows of the comparison agree that are compared in a quantity of a task."""
-        alike = {"shape": _ALIKE, "seeds": TAUGHT, "images": EVALUATED}
+        alike = {"shape": _ALIKE, "seeds": TAUGHT, "images": _EVALUATED}
         if quantity.summary in alike:
             return alike[quantity.summary]
         of_a_batch = quantity.summary != "image" and self.batch_column

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from bench.archs import ARCHS, Arch, _timm, _torchvision, pattern
 from bench.archs._arguments import Parameters, with_arguments
@@ -23,6 +24,9 @@ def _registered(name: NetworkName) -> NetworkName:
         return replace(name, kind="torchvision", source="torchvision")
     if "." in name.target:
         tip = f"a colon stands behind a module: did you mean {_with_colon(name.target)}?"
+        raise UnknownNameError(f"unknown architecture {name.target!r}", tip)
+    if Path(file := f"{name.target}.py").is_file():
+        tip = f"one in the file {file} is {file}:NAME, with the name that it has there"
         raise UnknownNameError(f"unknown architecture {name.target!r}", tip)
     ARCHS.get(name.target)  # raises for one that nobody knows
     return name

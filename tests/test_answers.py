@@ -114,7 +114,8 @@ class TestReliability:
 
     def test_a_confidence_that_is_no_number_is_left_out(self) -> None:
         confidence, correct = np.array([0.9, NAN, 0.6, NAN]), np.array([True, True, False, False])
-        assert Reliability.of(confidence, correct) == Reliability.of(confidence[::2], correct[::2])
+        numbers = Reliability.of(confidence[::2], correct[::2])
+        assert repr(Reliability.of(confidence, correct)) == repr(numbers)  # NaN, equal to no other, is in it
         assert math.isnan(Reliability.of(confidence[1::2], correct[1::2]).error)
 
     def test_of_nothing(self) -> None:

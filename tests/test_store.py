@@ -329,7 +329,9 @@ def test_drafts_of_killed_processes_are_swept(tmp_path: Path) -> None:
 def test_a_line_with_more_in_it_than_can_be_walked_is_set_aside(tmp_path: Path) -> None:
     write(tmp_path, 1)
     data = make_record().to_json()
-    deep = sound_line({**data, "error": {"message": "DEEP"}}).replace(b'"DEEP"', b"[" * 5000 + b"]" * 5000)
+    deep = sound_line({**data, "error": {"message": "DEEP"}}).replace(
+        b'"DEEP"', b"[" * 100_000 + b"]" * 100_000
+    )
     body = deep.rpartition(b',"checksum"')[0]
     checksum = hashlib.sha256(body + b"}").hexdigest()[:16].encode()
     with (tmp_path / RECORDS).open("ab") as file:

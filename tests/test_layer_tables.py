@@ -89,7 +89,7 @@ def test_what_modules_free_between_their_layers_is_a_row_of_its_own(monkeypatch:
     assert (told.kind, told.name) == ("inner", "inside 2 modules, between their layers")
     assert told.times == pytest.approx([1.86e-4 * (1 + i / 100) - 6e-6 for i in range(3)])
     assert made.explained == pytest.approx(1 / 1.1 + told.time.estimate / made.network.estimate)
-    assert folded.layers[-1] == told
+    assert repr(folded.layers[-1]) == repr(told)  # NaN, equal to no other, is in it
     row = next(row for row in forms.layer_times_document(made).table.rows if row[0].text.startswith("inside"))
     assert row[1].text == "waiting for launching"
     assert table(device="cpu").layers[-1].type == "freeing memory"

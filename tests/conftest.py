@@ -30,8 +30,6 @@ from bench.plan.expand import Catalog, Planned
 from bench.plan.job import Job
 from bench.plan.task import TASKS
 from bench.records.record import Measurement, Record, count
-from bench.tasks import _engines
-from bench.timing import _sampling, ceilings
 
 # There is a worker for each core: threads that wait for one another there took up to four times the time of one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -44,13 +42,6 @@ os.environ.pop("COLUMNS", None)  # which the workers of pytest-xdist are given
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 gc.disable()  # until all is imported, which stays; no test looks for garbage there
-TASKS.load()  # here, so that no test is slow for it
-probe._LOOK_S = 0.01  # a tenth: plans that tests make may be of a machine that is known less well
-# In a process that has imported all, a look for garbage takes longer than what is timed after it.
-_sampling.gc = SimpleNamespace(  # type: ignore[attr-defined]
-    collect=lambda: None, isenabled=gc.isenabled, disable=gc.disable, enable=gc.enable
-)
-_engines._BUSY_S = 0.03  # a fifth: which threads work on a call of a small network shows at once
 DIGITS = DatasetCard(
     name="digits", num_classes=10, in_channels=1, size=8, train=1437, test=360, source="test"
 )
@@ -126,9 +117,26 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take times where they are asked for; the workers of xdist report to the process that started them."""
-    if config.getoption("--write-slow") and not hasattr(config, "workerinput"):
+    """Take times where they are asked for; the workers of xdist report to the process that started them, and test."""
+    is_worker = hasattr(config, "workerinput")
+    if config.getoption("--write-slow") and not is_worker:
         config.pluginmanager.register(_Durations())
+    if is_worker or config.getoption("dist") == "no":
+        _prepare()
+
+
+def _prepare() -> None:
+    """Import what measures, so that no test is slow for it, and let it wait less; who starts workers needs no torch."""
+    from bench.tasks import _engines
+    from bench.timing import _sampling
+
+    TASKS.load()
+    probe._LOOK_S = 0.01  # a tenth: plans that tests make may be of a machine that is known less well
+    # In a process that has imported all, a look for garbage takes longer than what is timed after it.
+    _sampling.gc = SimpleNamespace(  # type: ignore[attr-defined]
+        collect=lambda: None, isenabled=gc.isenabled, disable=gc.disable, enable=gc.enable
+    )
+    _engines._BUSY_S = 0.03  # a fifth: which threads work on a call of a small network shows at once
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -257,6 +265,8 @@ def counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def inline_jobs(monkeypatch: pytest.MonkeyPatch, counted_once: None) -> None:
     """Let commands run their jobs in this process: a server of processes takes seconds to start."""
+    from bench.timing import ceilings
+
     EXECUTORS.load()
     monkeypatch.setitem(EXECUTORS._units, "process", EXECUTORS.get("inline"))
     # Ceilings of the machine, which no such test is about, need no large matrices.

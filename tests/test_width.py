@@ -45,7 +45,7 @@ LINES = [
     "run -c three.yaml --no-report --quiet",
     "report study-depth --format csv -o out",
     "report h100-line-up --format csv -o out",
-    "report h100-line-up --format csv -o out --quiet",
+    "report study-dropout --format csv -o out --quiet",
     "diff h100-line-up h100-again",
     "ensemble study-ensembles",
     "export study-dropout -o out.csv",

@@ -56,6 +56,7 @@ AT_START = (
     "bench.execution.preload",
     "bench.execution.executors._server",
 )  # look at whose process they are in
+_LONELY_S = 1.0  # how long a server stays that no worker is connected to
 PIPE, DEVNULL, TimeoutExpired = subprocess.PIPE, subprocess.DEVNULL, subprocess.TimeoutExpired
 
 
@@ -198,16 +199,20 @@ def run(
 
 
 class _Server:
-    """The process that forks, of this process; it ends with it."""
+    """The process that forks, of all workers of these tests; it ends soon after the last of them."""
 
     def __init__(self, light: bool) -> None:
-        self.socket, theirs = socket.socketpair()
-        command = [sys.executable, "-W", "ignore", __file__, str(theirs.fileno()), *["light"] * light]
-        paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=DEVNULL, stdout=DEVNULL, env={**os.environ, **paths}
-        ).returncode = 0  # nobody waits for it: it ends with the socket
-        theirs.close()
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", os.getpid())
+        address = f"\0bench-warm-{run}-{'light' if light else 'all'}"  # of no file
+        while True:
+            self.socket = socket.socket(socket.AF_UNIX)
+            try:
+                self.socket.connect(address)
+            except ConnectionRefusedError:
+                self.socket.close()
+                _begin(address, light)
+            else:
+                return
 
     def start(self, request: Mapping[str, object], descriptors: Sequence[int]) -> int:
         """Fork a process; return its id."""
@@ -217,9 +222,27 @@ class _Server:
         return int.from_bytes(_exactly(self.socket, 8), "big")
 
 
+def _begin(address: str, light: bool) -> None:
+    """Start the process, unless another worker has just done so."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            listener.bind(address)
+        except OSError:
+            time.sleep(0.01)
+            return
+        listener.listen()
+        command = [sys.executable, "-W", "ignore", __file__, str(listener.fileno()), *["light"] * light]
+        paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        subprocess.Popen(
+            command, pass_fds=[listener.fileno()], stdin=DEVNULL, stdout=DEVNULL, env={**os.environ, **paths}
+        ).returncode = 0  # nobody waits for it
+
+
 @cache
 def _server(light: bool) -> _Server:
-    return _Server(light)
+    server = _Server(light)
+    atexit.register(server.socket.close)
+    return server
 
 
 def _exactly(stream: socket.socket, count: int) -> bytes:
@@ -232,40 +255,46 @@ def _exactly(stream: socket.socket, count: int) -> bytes:
     return content
 
 
-def _serve(stream: socket.socket) -> dict[str, Any]:
+def _serve(listener: socket.socket) -> dict[str, Any]:
     """Fork a process for each request; return in each of them, with what it is to do."""
-    base, ends = list(sys.path), dict[int, int]()
+    base, ends, streams = list(sys.path), dict[int, int](), set[socket.socket]()
     wake, woken = os.pipe()
     for descriptor in (wake, woken):
         os.set_blocking(descriptor, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(woken)
     while True:
-        ready, _, _ = select.select([stream, wake], [], [])
+        ready, _, _ = select.select([listener, wake, *streams], [], [], None if streams else _LONELY_S)
+        if not ready:
+            os._exit(0)
         if wake in ready:
             os.read(wake, 1000)
             _reap(ends)
-        if stream not in ready:
-            continue
-        head, descriptors, _, _ = socket.recv_fds(stream, 8, 4)
-        if not head:
-            os._exit(0)
-        request: dict[str, Any] = pickle.loads(_exactly(stream, int.from_bytes(head, "big")))
-        pid = os.fork()
-        if pid == 0:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in range(3):
-                os.dup2(descriptors[number], number)
-            for descriptor in (*descriptors, wake, woken, *ends.values()):
+        if listener in ready:
+            streams.add(listener.accept()[0])
+        for stream in streams.intersection(ready):
+            head, descriptors, _, _ = socket.recv_fds(stream, 8, 4)
+            if not head:
+                streams.remove(stream)
+                stream.close()
+                continue
+            request: dict[str, Any] = pickle.loads(_exactly(stream, int.from_bytes(head, "big")))
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for number in range(3):
+                    os.dup2(descriptors[number], number)
+                for descriptor in (*descriptors, wake, woken, *ends.values()):
+                    os.close(descriptor)
+                for one in (listener, *streams):
+                    one.close()
+                sys.path[:] = base
+                return request
+            *given, ends[pid] = descriptors
+            for descriptor in given:
                 os.close(descriptor)
-            stream.close()
-            sys.path[:] = base
-            return request
-        *streams, ends[pid] = descriptors
-        for descriptor in streams:
-            os.close(descriptor)
-        stream.sendall(pid.to_bytes(8, "big"))
+            stream.sendall(pid.to_bytes(8, "big"))
 
 
 def _reap(ends: dict[int, int]) -> None:

@@ -274,6 +274,22 @@ def inline_jobs(monkeypatch: pytest.MonkeyPatch, counted_once: None) -> None:
     monkeypatch.setitem(ceilings._COPY_BYTES, "cpu", 8 << 20)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let networks be built without drawing weights, for tests of their form, or of weights that are loaded then."""
+    from torch.nn import init
+
+    for drawn in (
+        "kaiming_uniform_",
+        "kaiming_normal_",
+        "xavier_uniform_",
+        "uniform_",
+        "normal_",
+        "trunc_normal_",
+    ):
+        monkeypatch.setattr(init, drawn, lambda tensor, *_, **__: tensor)
+
+
 @pytest.fixture(autouse=True)
 def threads_as_they_were() -> Iterator[None]:
     """Set torch's threads back after the test: jobs that run in this process set theirs."""

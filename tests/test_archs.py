@@ -67,7 +67,7 @@ def _marked(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", [_marked(name) for name in NAMES])
-def test_every_network_keeps_the_contract(name: str) -> None:
+def test_every_network_keeps_the_contract(name: str, undrawn: None) -> None:
     check_arch(name)
 
 
@@ -83,7 +83,7 @@ def test_card_is_complete(arch: Arch) -> None:
     assert accuracies.get("top1", 0) < accuracies.get("top5", 1)
 
 
-def test_less_than_the_least_input_is_too_little(arch: Arch) -> None:
+def test_less_than_the_least_input_is_too_little(arch: Arch, undrawn: None) -> None:
     less = arch.card.min_input - 1
     if less == 0:
         return

@@ -187,14 +187,14 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_torchvision_networks_are_as_declared(name: str) -> None:
+def test_torchvision_networks_are_as_declared(name: str, undrawn: None) -> None:
     arch = resolve(f"torchvision:{name}")
     with META:
         assert count(arch.build()) == arch.card.parameters
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, "regnet_y_400mf"])
-def test_torchvision_networks_take_grey_images_and_other_classes(name: str) -> None:
+def test_torchvision_networks_take_grey_images_and_other_classes(name: str, undrawn: None) -> None:
     arch = resolve(f"torchvision:{name}")
     side = arch.card.min_input
     device = torch.device("cpu" if name.startswith("regnet") else "meta")

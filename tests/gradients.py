@@ -190,15 +190,16 @@ class Claim(NamedTuple):
     shape: tuple[int, ...]
 
 
-def claims(model: nn.Module, shape: tuple[int, int, int, int]) -> list[Claim | None]:
-    """Return what is claimed of the result of each call of a module, in their order; None where that sees no image.
-
-    Raises:
-        Exception: what the network raised.
-    """
+@contextmanager
+def claiming() -> Iterator[list[Claim | None]]:
+    """Note what the last trace claims of the result of each call of a module, in their order; None of what sees no image."""
     made: list[Claim | None] = []
 
     class Recorder(_trace._Recorder):
+        def __init__(self, model: nn.Module, images: Tensor) -> None:
+            super().__init__(model, images)
+            made.clear()
+
         def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
             super().leave(module, inputs, output)
             first = next(tensors_of(output), None)
@@ -209,6 +210,16 @@ def claims(model: nn.Module, shape: tuple[int, int, int, int]) -> list[Claim | N
                 made.append(Claim(self.names.get(id(module), ""), layout, tuple(first.shape)))
 
     with mock.patch.object(_trace, "_Recorder", Recorder):
+        yield made
+
+
+def claims(model: nn.Module, shape: tuple[int, int, int, int]) -> list[Claim | None]:
+    """Return what is claimed of each call.
+
+    Raises:
+        Exception: what the network raised.
+    """
+    with claiming() as made:
         failure = _trace.trace(model, shape).failure
     if failure is not None:
         raise failure
@@ -361,9 +372,15 @@ def compare(
     arch: Arch, shape: tuple[int, int, int, int] | None = None, local: int = 8, whole: int = 2
 ) -> Comparison:
     """Hold what is claimed of a network against its gradients, by default for its own shape of images."""
-    subject = prepare(arch)
-    model, shape = subject.model, shape or subject.shape
-    made = claims(model, shape)
+    with claiming() as made:
+        subject = prepare(arch)
+        failure = subject.trace.failure
+    if failure is not None:
+        raise failure
+    model = subject.model
+    if shape not in (None, subject.shape):
+        made = claims(model, shape)
+    shape = subject.shape if shape is None else shape
     if _lacks_values(model):
         model = arch.build().eval()
     numbers = chosen(made, local, whole)

@@ -22,6 +22,8 @@ from bench.archs.naming import resolve
 from bench.costs.receptive_field._axis import _LocalAxis, window
 from bench.costs.receptive_field._tracker import FieldTracker, ReceptiveField
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 class Watch(TorchDispatchMode):
     """Tells `fields` of every operator."""
@@ -47,7 +49,9 @@ def check_sizes(fields: FieldTracker, tensor: Tensor) -> None:
 
 def watched(model: nn.Module, rows: int, columns: int, layer: str = "") -> tuple[FieldTracker, Tensor]:
     """Return the fields of a network for one image, and the map that a layer gives."""
-    model = copy.deepcopy(model).to("meta").eval()
+    if not all(parameter.is_meta for parameter in model.parameters()):
+        model = copy.deepcopy(model).to("meta")
+    model.eval()
     images = torch.empty(1, 3, rows, columns, device="meta")
     with torch.no_grad(), Watch(images) as watch:
         found = run_to(model, layer, images)

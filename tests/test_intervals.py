@@ -18,6 +18,7 @@ from bench.stats.intervals import (
     _ONE_PROCESS,
     Interval,
     _interpolated_interval,
+    _unbiased,
     mean_interval,
     median_ranks,
     percentile,
@@ -31,6 +32,11 @@ NAN = math.nan
 def test_a_median_is_that_of_numpy_to_the_bit(samples: list[float]) -> None:
     assert median(samples) == np.median(samples)
     assert median([*samples, NAN, math.inf]) == np.median(samples)
+
+
+@given(st.lists(st.floats(-1e150, 1e150), min_size=10), st.sampled_from([0.1, 0.37, 0.5, 0.9]))
+def test_a_quantile_is_that_of_numpy_to_the_bit(samples: list[float], share: float) -> None:
+    assert _unbiased(samples, share) == np.quantile(samples, share, method="median_unbiased")
 
 
 def test_the_interval_of_a_time_over_few_processes_is_students_of_the_logarithms() -> None:

@@ -51,7 +51,7 @@ def welch(of: Values, against: Values, unit: str = "trainings", *, safe: bool = 
         return Effect.none(f"{sizes} cannot decide: at least 2 on each side", gap, n)
     shares = [float(v.var(ddof=1)) / len(v) for v in (a, b)]
     error = math.sqrt(sum(shares))
-    if error <= _ROUNDING * float(np.abs([*a, *b]).max()):
+    if error <= _ROUNDING * max(float(np.abs(v).max()) for v in (a, b)):
         return Effect.none(f"no spread among {sizes} to judge by", gap, n)
     freedom = sum(shares) ** 2 / sum(s**2 / (len(v) - 1) for s, v in zip(shares, (a, b), strict=True))
     if (safe or n < _FEW) and len(a) != len(b):

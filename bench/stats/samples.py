@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from statistics import NormalDist
 
 import numpy as np
@@ -59,14 +60,12 @@ def process_spread(samples: Iterable[Sequence[float]]) -> float:
     Args:
         samples: of each thing a number a process, logarithms of times.
     """
-    several = [np.asarray(own) for own in samples if len(own) > 1]
+    several = [own for own in samples if len(own) > 1]
     if not several:
         return 0.0
-    pairs = [np.abs(np.subtract.outer(own, own)[np.triu_indices(len(own), 1)]) for own in several]
-    differences = np.concatenate(pairs)
-    weights = np.concatenate(
-        [np.full(len(own), 2 / len(both)) for own, both in zip(pairs, several, strict=True)]
-    )
+    differences = np.array([abs(a - b) for own in several for a, b in combinations(own, 2)])
+    counts = np.array([len(own) for own in several])
+    weights = np.repeat(2 / counts, counts * (counts - 1) // 2)
     order = np.argsort(differences, kind="stable")
     below = np.cumsum(weights[order])
     quartile = differences[order[np.searchsorted(below, _QUARTILE * below[-1])]]

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from bench.analysis.choosing import pareto_front
+from bench.analysis.choosing import front_of
 from bench.analysis.expected_cost import CostModel, Entrants
 from bench.analysis.racing import Race, RacedCost, Standing
 from bench.facts import accuracies, speeds
@@ -48,7 +47,7 @@ def published(truth: str, priors: Sequence[str]) -> tuple[Entrants, np.ndarray]:
 
 def true_front(entrants: Entrants, times: np.ndarray) -> np.ndarray:
     """Return a mask of the members of the front."""
-    return pareto_front(pd.DataFrame({"cost": times, "value": entrants.accuracy}), "cost", "value")
+    return front_of(times, entrants.accuracy)
 
 
 @dataclass(frozen=True)

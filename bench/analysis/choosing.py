@@ -290,13 +290,19 @@ def pareto_front(
     says so; `value` high.
     """
     costs = frame[cost].to_numpy(dtype=np.float64) * (1 if cost_better == "lower" else -1)
-    values = frame[value].to_numpy(dtype=np.float64)
-    front = np.zeros(len(frame), dtype=np.bool_)
+    return front_of(costs, frame[value].to_numpy(dtype=np.float64))
+
+
+def front_of(costs: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return a mask of what nothing else dominates, as of `pareto_front`; the lower a cost, the better."""
+    front = np.zeros(len(costs), dtype=np.bool_)
+    known = np.flatnonzero(~np.isnan(costs) & ~np.isnan(values))
+    order = known[
+        np.lexsort((-values[known], costs[known]))
+    ]  # cheapest first, of equal cost the most valuable
     best, best_cost = -np.inf, np.inf
-    for row in np.lexsort((-values, costs)):  # cheapest first, of equal cost the most valuable first
-        if np.isnan(costs[row]) or np.isnan(values[row]):
-            continue
-        if values[row] > best or (values[row] == best and costs[row] == best_cost):
-            best, best_cost = values[row], costs[row]
+    for row, cost, value in zip(order.tolist(), costs[order].tolist(), values[order].tolist(), strict=True):
+        if value > best or (value == best and cost == best_cost):
+            best, best_cost = value, cost
             front[row] = True
     return front

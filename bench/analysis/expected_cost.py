@@ -188,10 +188,11 @@ class CostModel:
         return scale["linear"] * np.diag(self._linear) + same
 
     def _noisy(self, rows: _Ints) -> _Floats:
+        return self._kernel(rows, rows) + self._noise(rows)
+
+    def _noise(self, rows: _Ints) -> _Floats:
         scale = self._exp()
-        return self._kernel(rows, rows) + np.diag(
-            scale["noise"] + self._unknown[rows] * scale["unknown"] + self._rough[rows] + JITTER
-        )
+        return np.diag(scale["noise"] + self._unknown[rows] * scale["unknown"] + self._rough[rows] + JITTER)
 
     def _bound(self, measured: _Ints, costs: _Floats, few: _Mask) -> None:
         """Add so much to the variance of costs of few processes that none is further off than `_FAR_OFF` deviations.
@@ -201,8 +202,9 @@ class CostModel:
         self._rough[:] = 0.0
         if not few.any():
             return
+        kernel = self._kernel(measured, measured)
         for _ in range(_BOUNDED):
-            inverse = np.linalg.inv(self._noisy(measured))
+            inverse = np.linalg.inv(kernel + self._noise(measured))
             alone, rough = (inverse @ costs) / np.diag(inverse), self._rough[measured]
             variance = 1 / np.diag(inverse) - rough
             self._rough[measured] = np.where(few, np.maximum(0.0, (alone / _FAR_OFF) ** 2 - variance), 0.0)
@@ -334,9 +336,9 @@ def _tail(deviations: _Floats) -> tuple[float, float]:
     """
     usual = np.array([-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64])
     every = np.concatenate([deviations, usual])
-
-    def likelihood(df: float, scale: float) -> float:
-        norm = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * math.log(df * math.pi) - math.log(scale)
-        return float(len(every) * norm - (df + 1) / 2 * np.log1p((every / scale) ** 2 / df).sum())
-
-    return max(((df, scale) for df in _TAILS for scale in _WIDER), key=lambda one: likelihood(*one))
+    df, scale = np.array(_TAILS)[:, None], np.array(_WIDER)
+    norm = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df * math.pi) - np.log(scale)
+    squares = (every / scale[:, None]) ** 2
+    likelihoods = len(every) * norm - (df + 1) / 2 * np.log1p(squares / df[..., None]).sum(axis=-1)
+    row, column = divmod(int(np.argmax(likelihoods)), len(_WIDER))
+    return _TAILS[row], _WIDER[column]

@@ -19,12 +19,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.special import stdtrit
 
-from bench.analysis.choosing import SLOW, pareto_front
+from bench.analysis.choosing import SLOW, front_of
 from bench.analysis.expected_cost import JITTER, CostModel, Entrants, Posterior
-from bench.stats.samples import process_spread
+from bench.stats.samples import median, process_spread
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.intp]
@@ -89,11 +88,11 @@ def _estimates(samples: Sequence[Sequence[float]], *, exact: bool = False) -> _E
     value, sd, half = (np.full(len(samples), math.nan) for _ in range(3))
     for i, own in enumerate(samples):
         if len(own):
-            value[i] = float(np.median(own))
+            value[i] = median(own)
             off = np.minimum(np.abs(np.asarray(own) - value[i]), furthest)
             variance = (_OWN_DF * pooled + float((off**2).sum())) / (_OWN_DF + len(own) - 1)
-            median = math.pi / 2 if len(own) > 2 else 1.0  # of it the variance is larger than of the mean
-            sd[i] = 0.0 if exact else math.sqrt(median * variance / len(own))
+            wider = math.pi / 2 if len(own) > 2 else 1.0  # of it the variance is larger than of the mean
+            sd[i] = 0.0 if exact else math.sqrt(wider * variance / len(own))
             half[i] = sd[i] * float(stdtrit(_OWN_DF + len(own) - 1, (1 + CONFIDENCE) / 2))
     low, high = value - half, value + half
     least = low - (0.0 if exact else _SLOW) * (n < LEAST)
@@ -238,7 +237,7 @@ class Race:
         sure = np.flatnonzero(measured & (holds == "yes"))
         best = int(sure[np.lexsort((costs[0].value[sure], -accuracy[sure]))[0]]) if len(sure) else None
         among = measured & (others < 2)
-        front = _pareto(accuracy, np.where(among, costs[0].value, math.nan))
+        front = front_of(np.where(among, costs[0].value, math.nan), accuracy)
         possible, certain = _front(accuracy, costs[0], among, measured & (others == 0))
         holding = _all_held(self.costs[1:], posteriors[1:], n)
         limits = _undercut(accuracy, costs[0], measured & (others == 0))
@@ -348,8 +347,9 @@ class Race:
 
     def _again(self, some: _Mask, order: _Floats) -> list[int]:
         """Return those of some that another process may decide: of the fewest processes first, then by `order`."""
-        tries = [min(cost.tries(i) for cost in self.costs if not cost.exact) for i in range(len(some))]
-        left = [int(i) for i in np.flatnonzero(some) if tries[i] < MOST]
+        timed = [cost for cost in self.costs if not cost.exact]
+        tries = {i: min(cost.tries(i) for cost in timed) for i in np.flatnonzero(some).tolist()}
+        left = [i for i, count in tries.items() if count < MOST]
         return sorted(left, key=lambda i: (tries[i], order[i], i))
 
     def _most_telling(self, standing: Standing, count: int) -> list[int]:
@@ -378,12 +378,6 @@ class Race:
 
 _LOOKED_AT, _TWICE = 400, 2
 _OTHERS = 2.0  # what the chances of others count beside one's own
-
-
-def _pareto(accuracy: _Floats, costs: _Floats) -> _Mask:
-    """Return a mask of those whose cost is known and that none is cheaper than and as accurate as."""
-    frame = pd.DataFrame({"cost": costs, "accuracy": accuracy})
-    return pareto_front(frame, "cost", "accuracy")
 
 
 def _holds(raced: RacedCost, cost: _Estimates) -> _Ints:

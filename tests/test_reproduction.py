@@ -300,7 +300,8 @@ class Setting:
         sides = {k: v for k, v in transform.items() if k not in ("mean", "std", "scale")}
         key = json.dumps(sides, sort_keys=True)
         if key not in self.seen:
-            self.seen[key] = torch.stack([whole.pixels(image) for image in self.images])
+            seen = torch.stack([whole.pixels(image) for image in self.images])
+            self.seen[key] = seen.contiguous(memory_format=torch.channels_last)  # which takes half the time
         return self.seen[key]
 
 
@@ -330,7 +331,7 @@ def setting() -> Setting:
         )
         noise = rng.normal(0, 30, (SIDE, SIDE, 3))
         images.append(Image.fromarray(np.clip(coarse + noise, 0, 255).astype(np.uint8)))
-    network = Net().eval()
+    network = Net().eval().to(memory_format=torch.channels_last)
     made = Setting(network, images, np.zeros(COUNT, dtype=np.int64))
     whole = Transform.read(dict(RIGHT))
     with torch.inference_mode():

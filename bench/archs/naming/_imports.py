@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import lru_cache
 
 
 def relative_imports(text: bytes) -> int:
@@ -22,12 +23,12 @@ def imported(text: bytes) -> list[str]:
     return list(dict.fromkeys(name.partition(".")[0] for name in names))
 
 
-def statements(text: bytes) -> Iterator[ast.AST]:
-    """Yield what a file consists of, but for what it does only when it is run as a script."""
+@lru_cache(maxsize=64)  # a file is read for several questions, each time that it is loaded
+def statements(text: bytes) -> Sequence[ast.AST]:
+    """Return what a file consists of, but for what it does only when it is run as a script."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):  # importing it will tell
-        return
-    for statement in tree.body:
-        if not (isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)):
-            yield from ast.walk(statement)
+        return ()
+    body = (s for s in tree.body if not (isinstance(s, ast.If) and "__name__" in ast.unparse(s.test)))
+    return tuple(node for statement in body for node in ast.walk(statement))

@@ -61,7 +61,7 @@ def _named(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
         text = read_file(file)
     except OSError:
         return
-    nodes = list(statements(text))
+    nodes = statements(text)
     calls = (node for node in nodes if isinstance(node, ast.Call) and _writes(node))
     written = {id(node) for call in calls for node in ast.walk(call)}
     for node in nodes:

@@ -323,14 +323,14 @@ def test_a_few_epochs_of_the_recipe_on_a_thousand_images(
 ) -> None:
     """CIFAR-10 at 16 px, so that it takes seconds; 20 steps an epoch, as the recipe's own 1,024 images leave one.
 
-    Of seeds 0 to 3, the last epoch's loss is 1.80 to 1.85, and 43.0 to 46.3 % are right. Without whitening it is 1.91,
-    without identities in the convolutions 1.92, which the bound on the loss notices with some room for another CPU;
-    with the average's sign wrong, the training diverges.
+    Of seeds 0 to 3, the last epoch's loss is 1.80 to 1.84, and 46 to 57 of 100 are right. Without whitening it is 1.88 of
+    the seed taken here, as without identities in the convolutions, and 1.80 with both: the bound on the loss lies between,
+    with some room for another CPU; with the average's sign wrong, the training diverges.
     """
     monkeypatch.setenv("BENCH_DATA", str(local_data("cifar10")))
     dataset = find("cifar10")
     data = Splits(
-        dataset, *(read(dataset, s).pick(torch.arange(n)) for s, n in (("train", 1000), ("test", 300)))
+        dataset, *(read(dataset, s).pick(torch.arange(n)) for s, n in (("train", 1000), ("test", 100)))
     )
     torch.manual_seed(1)
     model = resolve("speedrun_cifar").build(num_classes=10, in_channels=3, input_size=16)
@@ -339,5 +339,5 @@ def test_a_few_epochs_of_the_recipe_on_a_thousand_images(
                        input_size=16, in_channels=3)  # fmt: skip
     seen = fit(model, data, config)
     assert seen.test_time_augmentation == "mirror_translate"
-    assert seen.train_loss[-1] < 1.90
-    assert seen.test_top1[-1] > 0.36
+    assert seen.train_loss[-1] < 1.86
+    assert seen.test_top1[-1] > 0.3

@@ -428,14 +428,14 @@ def test_two_networks_are_told_apart_although_a_process_was_slow() -> None:
 
 
 def simulated(
-    base: LayerTable, rng: np.random.Generator, slow: Sequence[float], longer: int = 0
+    base: LayerTable, rng: np.random.Generator, slow: Sequence[float], longer: int = 0, layers: int = 20
 ) -> LayerTable:
-    """Return a table of 20 layers, the first of them 1.5 times as long, over processes that vary by 3 % as a whole."""
-    rows = [[f"l{i}", "Conv2d", 1, None, True, 1, [1], [1, i], i + 1, 1, 1, 0, 0, 0] for i in range(20)]
-    own = np.array([1.5] * longer + [1.0] * (20 - longer)) * np.linspace(1e-4, 1e-3, 20)
+    """Return a table of layers, the first of them 1.5 times as long, over processes that vary by 3 % as a whole."""
+    rows = [[f"l{i}", "Conv2d", 1, None, True, 1, [1], [1, i], i + 1, 1, 1, 0, 0, 0] for i in range(layers)]
+    own = np.array([1.5] * longer + [1.0] * (layers - longer)) * np.linspace(1e-4, 1e-3, layers)
     processes = []
     for number, level in enumerate(slow):
-        times = own * level * np.exp(0.03 * rng.normal() + 0.01 * rng.normal(size=20))
+        times = own * level * np.exp(0.03 * rng.normal() + 0.01 * rng.normal(size=layers))
         detail = {"rows": rows, "stamp_s": 1e-7 * level, "forward_s": [[s] for s in times.tolist()]}
         processes.append(Process({"replicate": number}, detail, (1.1 * times.sum(),), ()))
     levelled, _ = levelled_of(processes)
@@ -468,7 +468,7 @@ def test_of_equal_networks_no_layer_differs_also_where_processes_are_slow(share:
     base, rng, pairs = table(), np.random.default_rng(0), 200
 
     def one() -> LayerTable:
-        return simulated(base, rng, np.where(rng.random(5) < share, slow, 1.0).tolist())
+        return simulated(base, rng, np.where(rng.random(5) < share, slow, 1.0).tolist(), layers=10)
 
     alarms = sum(any(d.certain for d in layer_differences(one(), one())) for _ in range(pairs))
     assert alarms / pairs <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / pairs)

@@ -46,10 +46,12 @@ def welch(of: Values, against: Values, unit: str = "trainings", *, safe: bool = 
     n, sizes = min(len(a), len(b)), f"{len(a)} and {len(b)} {unit}"
     if not n:
         return Effect.none(f"no {unit} on a side")
-    gap = float(a.mean() - b.mean())
+    means = [float(v.sum()) / len(v) for v in (a, b)]
+    gap = means[0] - means[1]
     if n < 2:
         return Effect.none(f"{sizes} cannot decide: at least 2 on each side", gap, n)
-    shares = [float(v.var(ddof=1)) / len(v) for v in (a, b)]
+    off = (v - mean for v, mean in zip((a, b), means, strict=True))
+    shares = [float((v * v).sum()) / (len(v) - 1) / len(v) for v in off]  # as `var`, at half the time
     error = math.sqrt(sum(shares))
     if error <= _ROUNDING * max(float(np.abs(v).max()) for v in (a, b)):
         return Effect.none(f"no spread among {sizes} to judge by", gap, n)

@@ -86,7 +86,7 @@ def test_a_slow_process_hides_no_change_and_raises_no_alarm(n: int, least: float
     for _ in range(200):
         a, b = (_slow_at_times(rng, n, 0.05, times) for _ in "ab")
         b[0] += math.log(1.2)
-        spread = process_spread([*a, *b])
+        spread = process_spread([*a.tolist(), *b.tolist()])
         sides = zip(np.exp(a).tolist(), np.exp(b).tolist(), strict=True)
         rows = corrected([differ(x, y, spread=spread) for x, y in sides], "suspected")
         found += rows[0].verdict == "slower"

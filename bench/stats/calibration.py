@@ -145,7 +145,7 @@ def _dealt(times: Sequence[Sequence[float]], split: tuple[Sequence[int], Sequenc
 
 def _held(one: Sequence[float], other: Sequence[float]) -> bool:
     interval = Interval.over_processes(one)
-    return interval.low <= Interval.over_processes(other).estimate <= interval.high
+    return interval.low <= math.exp(median([math.log(time) for time in other])) <= interval.high
 
 
 def _predicted(one: Sequence[float], other: Sequence[float]) -> Iterator[bool]:

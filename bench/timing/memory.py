@@ -49,7 +49,7 @@ class LiveStorages(TorchDispatchMode):
     ) -> object:
         """Run the operator and count what it returns."""
         result = function(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
+        for leaf in (result,) if isinstance(result, Tensor) else tree_leaves(result):
             if isinstance(leaf, Tensor):
                 self._count(leaf)
         return result

@@ -131,7 +131,8 @@ def _prepare() -> None:
     from bench.timing import _sampling
 
     TASKS.load()
-    probe._LOOK_S = 0.01  # a tenth: plans that tests make may be of a machine that is known less well
+    # Plans that tests make may be of a machine that is known less well.
+    probe._LOOK_S, probe._SIDE = 0.01, 64
     # In a process that has imported all, a look for garbage takes longer than what is timed after it.
     _sampling.gc = SimpleNamespace(  # type: ignore[attr-defined]
         collect=lambda: None, isenabled=gc.isenabled, disable=gc.disable, enable=gc.enable

@@ -411,6 +411,7 @@ def test_a_core_is_looked_at_for_a_tenth_of_a_second_of_its_own_time_at_most(
     tick_s: float, products: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.execution._probe._LOOK_S", 0.1)
+    monkeypatch.setattr("bench.execution._probe._SIDE", 512)
     clock = itertools.count()
     monkeypatch.setattr("time.thread_time", lambda: next(clock) * tick_s)
     monkeypatch.setattr("torch.mm", lambda *_: None)

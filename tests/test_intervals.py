@@ -34,7 +34,7 @@ def test_a_median_is_that_of_numpy_to_the_bit(samples: list[float]) -> None:
     assert median([*samples, NAN, math.inf]) == np.median(samples)
 
 
-@given(st.lists(st.floats(-1e150, 1e150), min_size=10), st.sampled_from([0.1, 0.37, 0.5, 0.9]))
+@given(st.lists(st.floats(-1e150, 1e150), min_size=10, max_size=40), st.sampled_from([0.1, 0.37, 0.5, 0.9]))
 def test_a_quantile_is_that_of_numpy_to_the_bit(samples: list[float], share: float) -> None:
     assert _unbiased(samples, share) == np.quantile(samples, share, method="median_unbiased")
 

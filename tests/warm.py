@@ -413,7 +413,8 @@ def _preload(light: bool) -> None:
             if not module.name.startswith("_"):
                 importlib.import_module(f"{package}.{module.name}")
     if not light:
-        importlib.import_module("bench.execution._probe")._LOOK_S = 0.01  # as in conftest
+        probe = importlib.import_module("bench.execution._probe")
+        probe._LOOK_S, probe._SIDE = 0.01, 64  # as in conftest
     typer = importlib.import_module("typer.main")
     typer.get_command = cache(typer.get_command)
     typer.get_command(importlib.import_module("bench.cli.app").app)

@@ -6,39 +6,16 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bench import __version__
-from bench.cli import (
-    choose,
-    compare,
-    diff,
-    engines,
-    ensemble,
-    env,
-    evaluate,
-    explain,
-    export,
-    facts,
-    gate,
-    merge,
-    plan,
-    pull,
-    push,
-    report,
-    run,
-    selftest,
-    show,
-    sql,
-    train,
-    verify,
-)
-from bench.cli import list as list_
 from bench.cli._common import EXIT_USAGE, examples_of
 from bench.cli._help import Command, Group, UsageError
 from bench.cli._interrupts import EXIT_CANCELLED
@@ -47,62 +24,54 @@ from bench.errors import meant
 from bench.registry import PLUGINS
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A command in the list of commands.
-
-    Attributes:
-        group: of commands, in which it stands.
-        command: what it does, or commands below it.
-        examples: at the end of its --help, the first one in the list as well.
-    """
-
-    group: str
-    command: Callable[..., None] | typer.Typer
-    examples: tuple[str, ...]
-
-    @property
-    def about(self) -> str:
-        """What it does, in a sentence."""
-        text = self.command.info.help if isinstance(self.command, typer.Typer) else self.command.__doc__
-        return re.split(r"(?<=\.)\s", " ".join(str(text).split()))[0]
-
-    def built(self, name: str) -> Any:
-        """Return typer's command."""
-        command = self.command
-        if not isinstance(command, typer.Typer):
-            explains = {
-                "ignore_unknown_options": command is explain.explain
-            }  # options of others are words to it
-            command = typer.Typer(add_completion=False, rich_markup_mode=None)
-            command.command(name, cls=Command, epilog=examples_of(*self.examples), context_settings=explains)(
-                self.command
-            )
-        made = typer.main.get_command(command)
-        made.name = name
-        return made
-
-
 class _Built(Mapping[str, Any]):
     """Commands by name, each built once it is asked for: to build all of them takes longer than most of them do."""
 
-    def __init__(self, entries: Mapping[str, _Entry]) -> None:
-        self._entries = entries
-        self._made: dict[str, Any] = {}
-
     def __getitem__(self, name: str) -> Any:
-        if name not in self._made:
-            self._made[name] = self._entries[name].built(name)
-        return self._made[name]
+        if name not in _COMMANDS:
+            raise KeyError(name)
+        return _built(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(_COMMANDS)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(_COMMANDS)
 
 
-_ENTRIES: dict[str, _Entry] = {}
+def _command(name: str) -> Callable[..., None] | typer.Typer:
+    """Return the function of a command, or the commands below it: `_run` of the module `run`."""
+    command: Callable[..., None] | typer.Typer = vars(import_module(f"bench.cli.{name}"))[f"_{name}"]
+    return command
+
+
+@cache
+def _built(name: str) -> Any:
+    """Return typer's command."""
+    command = _command(name)
+    if not isinstance(command, typer.Typer):
+        explains = {"ignore_unknown_options": name == "explain"}  # options of others are words to it
+        single, ending = (
+            typer.Typer(add_completion=False, rich_markup_mode=None),
+            examples_of(*_examples(name)),
+        )
+        single.command(name, cls=Command, epilog=ending, context_settings=explains)(command)
+        command = single
+    made = typer.main.get_command(command)
+    made.name = name
+    return made
+
+
+def _about(name: str) -> str:
+    """Return what a command does, in a sentence."""
+    command = _command(name)
+    text = command.info.help if isinstance(command, typer.Typer) else command.__doc__
+    return re.split(r"(?<=\.)\s", " ".join(str(text).split()))[0]
+
+
+def _examples(name: str) -> list[str]:
+    """Return the examples of a command: they end its --help, and the first stands in the list of commands."""
+    return [line for line in _EXAMPLES.splitlines() if line.split()[1] == name]
 
 
 class _Groups(Group):
@@ -127,20 +96,18 @@ class _Groups(Group):
 
     def __init__(self, *args: Any, **extra: Any) -> None:
         super().__init__(*args, **extra)
-        self.commands: Any = _Built(_ENTRIES)
+        self.commands: Any = _Built()
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 # types that move with typer's version
-        """Return the names of commands, in the order in which they were added."""
+        """Return the names of commands, in the order of the list."""
         return list(self.commands)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Write a section for each group of commands, in the order in which they were added."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for name, entry in _ENTRIES.items():
-            groups.setdefault(entry.group, []).extend([(name, entry.about), ("", entry.examples[0])])
-        for group, rows in groups.items():
+        """Write a section for each group of commands."""
+        for group, commands in _GROUPS.items():
             with formatter.section(group):
-                formatter.write_dl(rows)
+                rows = [((name, _about(name)), ("", _examples(name)[0])) for name in commands]
+                formatter.write_dl(list(chain(*rows)))
 
 
 def _words_of(error: Any) -> tuple[str, str]:
@@ -155,7 +122,7 @@ def _words_of(error: Any) -> tuple[str, str]:
         close = _meant(error.option_name, options, _TASKS.get(str(error.ctx.command.name)))
     elif message.startswith("No such command"):
         word = message.split("'")[1]
-        close = get_close_matches(word, _ENTRIES, 1, _CLOSE)
+        close = get_close_matches(word, _COMMANDS, 1, _CLOSE)
         tips = [] if close else [f"`bench explain {word}` tells where the word stands;"]
     elif error.ctx and message.startswith("Missing"):
         example = str(error.ctx.command.epilog).splitlines()[2:3]
@@ -211,114 +178,63 @@ app = typer.Typer(
 )
 
 
-def _add(group: str, name: str, command: Callable[..., None] | typer.Typer, *examples: str) -> None:
-    """Add a command to a group of the list; its --help ends with the examples."""
-    _ENTRIES[name] = _Entry(group, command, examples)
+_GROUPS: Mapping[str, Sequence[str]] = {
+    "Measure": ("run", "train", "evaluate", "plan", "show"),
+    "Compare": ("compare", "choose", "engines", "diff", "gate", "verify", "ensemble"),
+    "Read what is stored": ("report", "export", "sql", "merge", "push", "pull", "explain", "facts"),
+    "This machine": ("env", "list", "selftest"),
+}
+"""The commands by what they are for; each is a module of its name."""
 
+_COMMANDS = [name for names in _GROUPS.values() for name in names]
 
-_MEASURE, _COMPARE, _READ, _MACHINE = "Measure", "Compare", "Read what is stored", "This machine"
-
-_add(_MEASURE, "run", run.run, "bench run smoke", "bench run my_net.py:Net resnet18 --set batch_size=8")
-_add(
-    _MEASURE,
-    "train",
-    train.train,
-    "bench train lenet5 mlp -d digits",
-    "bench train resnet20 -d cifar10 --seeds 5",
-)
-_add(
-    _MEASURE,
-    "evaluate",
-    evaluate.evaluate,
-    "bench evaluate torchvision:resnet50 --data imagefolder:PATH",
-    "bench evaluate train-digits  # after bench train ... --keep-weights",
-)
-_add(_MEASURE, "plan", plan.plan, "bench plan", "bench plan resnet18 --config modern")
-_add(_MEASURE, "show", show.show, "bench show vgg16", "bench show resnet18 --time --depth 2")
-_add(
-    _COMPARE,
-    "compare",
-    compare.compare,
-    "bench compare my_net.py:Net resnet18",
-    "bench compare resnet34 plain34 --processes 8",
-)
-_add(
-    _COMPARE,
-    "choose",
-    choose.choose,
-    'bench choose --latency 20ms --minutes 10 "torchvision:*"',
-    "bench choose --on rtx4090 --latency 1ms",
-)
-_add(
-    _COMPARE,
-    "engines",
-    engines.engines,
-    "bench engines resnet18",
-    "bench engines torchvision:resnet18 -e openvino -d imagenette --download",
-)
-_add(_COMPARE, "diff", diff.diff, "bench diff before after", "bench diff before after --fail-above 5%")
-_add(
-    _COMPARE,
-    "gate",
-    gate.gate,
-    "bench gate main HEAD nets/mine.py:Net",
-    "bench gate v1.0 HEAD nets/mine.py:Net --fail-above 10%",
-)
-_add(_COMPARE, "verify", verify.verify, "bench verify", "bench verify results/study-depth")
-_add(
-    _COMPARE,
-    "ensemble",
-    ensemble.ensemble,
-    "bench ensemble smoke",
-    "bench ensemble study-ensembles --networks 'lenet5*'",
-)
-_add(
-    _READ,
-    "report",
-    report.report,
-    "bench report smoke",
-    "bench report smoke --where \"family == 'resnet'\" --format md,latex",
-)
-_add(
-    _READ,
-    "export",
-    export.export,
-    "bench export smoke --out smoke.csv",
-    "bench export smoke --format tensorboard --out events",
-)
-_add(
-    _READ,
-    "sql",
-    sql.sql,
-    'bench sql "select network, latency from networks order by latency"',
-    'bench sql "describe measurements" smoke -f csv',
-)
-_add(
-    _READ,
-    "merge",
-    merge.merge,
-    "bench merge laptop server --name both",
-    "bench merge a b c --name all --json",
-)
-_add(
-    _READ,
-    "push",
-    push.push,
-    "bench push smoke hf://OWNER/NAME",
-    "bench push results/study-depth hf://OWNER/NAME/depth --weights --yes",
-)
-_add(
-    _READ,
-    "pull",
-    pull.pull,
-    "bench pull hf://OWNER/NAME/smoke",
-    "bench pull hf://OWNER/NAME --results theirs",
-)
-_add(_READ, "explain", explain.explain, "bench explain noisy", "bench explain --fail-above")
-_add(_READ, "facts", facts.app, "bench facts show resnet50")
-_add(_MACHINE, "env", env.env, "bench env", "bench env --json")
-_add(_MACHINE, "list", list_.list_, "bench list", 'bench list "torchvision:resnet*"')
-_add(_MACHINE, "selftest", selftest.selftest, "bench selftest", "bench selftest --arch mobilenet_v2 --runs 3")
+_EXAMPLES = """\
+bench run smoke
+bench run my_net.py:Net resnet18 --set batch_size=8
+bench train lenet5 mlp -d digits
+bench train resnet20 -d cifar10 --seeds 5
+bench evaluate torchvision:resnet50 --data imagefolder:PATH
+bench evaluate train-digits  # after bench train ... --keep-weights
+bench plan
+bench plan resnet18 --config modern
+bench show vgg16
+bench show resnet18 --time --depth 2
+bench compare my_net.py:Net resnet18
+bench compare resnet34 plain34 --processes 8
+bench choose --latency 20ms --minutes 10 "torchvision:*"
+bench choose --on rtx4090 --latency 1ms
+bench engines resnet18
+bench engines torchvision:resnet18 -e openvino -d imagenette --download
+bench diff before after
+bench diff before after --fail-above 5%
+bench gate main HEAD nets/mine.py:Net
+bench gate v1.0 HEAD nets/mine.py:Net --fail-above 10%
+bench verify
+bench verify results/study-depth
+bench ensemble smoke
+bench ensemble study-ensembles --networks 'lenet5*'
+bench report smoke
+bench report smoke --where "family == 'resnet'" --format md,latex
+bench export smoke --out smoke.csv
+bench export smoke --format tensorboard --out events
+bench sql "select network, latency from networks order by latency"
+bench sql "describe measurements" smoke -f csv
+bench merge laptop server --name both
+bench merge a b c --name all --json
+bench push smoke hf://OWNER/NAME
+bench push results/study-depth hf://OWNER/NAME/depth --weights --yes
+bench pull hf://OWNER/NAME/smoke
+bench pull hf://OWNER/NAME --results theirs
+bench explain noisy
+bench explain --fail-above
+bench facts show resnet50
+bench env
+bench env --json
+bench list
+bench list "torchvision:resnet*"
+bench selftest
+bench selftest --arch mobilenet_v2 --runs 3
+"""
 
 
 def _version(value: bool) -> None:

@@ -40,7 +40,7 @@ _OF_A_RACE = {
 
 
 @handled
-def choose(
+def _choose(
     context: typer.Context,
     networks: Annotated[
         list[str] | None,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @measures
-def compare(
+def _compare(
     names: Annotated[
         list[str],
         typer.Argument(

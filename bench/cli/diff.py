@@ -28,7 +28,7 @@ _EXIT_REGRESSION = 3
 
 
 @handled
-def diff(
+def _diff(
     a: Annotated[
         str, typer.Argument(metavar="RUN", autocompletion=runs, help="The earlier run: its name or path.")
     ],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @measures
-def engines(
+def _engines(
     names: Annotated[
         list[str],
         typer.Argument(metavar="NET", autocompletion=networks, help="Each is compared with itself in eager."),

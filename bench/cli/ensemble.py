@@ -13,7 +13,7 @@ from bench.cli._streams import print_json, stdout
 
 
 @handled
-def ensemble(
+def _ensemble(
     run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=runs, help="A run with trainings.")],
     networks: Annotated[
         list[str] | None,

@@ -9,7 +9,7 @@ from bench.cli._streams import print_json, stdout
 
 
 @handled
-def env(as_json: JsonOption = False) -> None:
+def _env(as_json: JsonOption = False) -> None:
     """Show the machine as records describe it."""
     from bench.api import env as describe
 

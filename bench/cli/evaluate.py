@@ -60,7 +60,7 @@ _ExplainOption = Annotated[
 
 
 @measures
-def evaluate(
+def _evaluate(
     names: _NamesArgument,
     data: _DataOption = None,
     split: Annotated[

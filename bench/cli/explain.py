@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @handled
-def explain(
+def _explain(
     context: typer.Context,
     words: Annotated[
         list[str] | None,

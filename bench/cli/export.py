@@ -14,7 +14,7 @@ from bench.errors import ConfigError
 
 
 @handled
-def export(
+def _export(
     runs: Annotated[
         list[str], typer.Argument(metavar="RUN", autocompletion=runs, help="Runs: their names or paths.")
     ],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.facts import Source
     from bench.report.tables.cells import Fields
 
-app = typer.Typer(
+_facts = typer.Typer(
     cls=Group,
     no_args_is_help=True,
     add_completion=False,
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 
-@app.command("list", cls=Command, epilog=examples_of("bench facts list", "bench facts list --json"))
+@_facts.command("list", cls=Command, epilog=examples_of("bench facts list", "bench facts list --json"))
 @handled
 def _list(as_json: JsonOption = False) -> None:
     """List the sources of facts.
@@ -77,7 +77,7 @@ def _conditions(source: Source) -> list[str]:
     return said + ["compiled"] * bool(source.conditions.get("compiled"))
 
 
-@app.command(
+@_facts.command(
     "show",
     cls=Command,
     epilog=examples_of("bench facts show resnet50", "bench facts show resnet50.a1_in1k --json"),
@@ -127,7 +127,7 @@ def _called(names: pd.Series[str], pattern: str) -> pd.Series[bool]:
     return names.isin(fnmatch.filter(names.unique(), pattern))
 
 
-@app.command(
+@_facts.command(
     "update",
     cls=Command,
     epilog=examples_of(

@@ -18,7 +18,7 @@ _EXIT_REGRESSION = 3
 
 
 @measures
-def gate(
+def _gate(
     base: Annotated[str, typer.Argument(metavar="BASE", help="The earlier commit, such as main.")],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The later one.")],
     names: Annotated[

@@ -13,7 +13,7 @@ from bench.io import JsonObject
 
 
 @handled
-def list_(
+def _list(
     pattern: Annotated[
         str | None,
         typer.Argument(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @handled
-def merge(
+def _merge(
     runs: Annotated[
         list[str], typer.Argument(metavar="RUN", autocompletion=runs, help="Runs: their names or paths.")
     ],

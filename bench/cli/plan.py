@@ -31,7 +31,7 @@ _MOST = (
 
 
 @handled
-def plan(
+def _plan(
     names: NamesArgument = None,
     config: ConfigOption = "default",
     task: TaskOption = None,

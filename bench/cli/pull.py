@@ -12,7 +12,7 @@ from bench.cli._streams import note, print_json, write
 
 
 @handled
-def pull(
+def _pull(
     address: AddressArgument,
     name: Annotated[
         str | None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @handled
-def push(
+def _push(
     run: Annotated[
         str, typer.Argument(metavar="RUN", autocompletion=runs, help="The run: its name or path.")
     ],

@@ -20,7 +20,7 @@ from bench.cli._streams import note, print_json, stdout, write
 
 
 @handled
-def report(
+def _report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(

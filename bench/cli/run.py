@@ -44,7 +44,7 @@ _NEXT: Mapping[str, Sequence[str]] = {
 
 
 @measures
-def run(
+def _run(
     names: NamesArgument = None,
     config: ConfigOption = "default",
     task: TaskOption = None,

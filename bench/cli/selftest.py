@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @measures
-def selftest(
+def _selftest(
     arch: Annotated[
         str | None,
         typer.Option(

@@ -60,7 +60,7 @@ _TraceOption = Annotated[
 
 
 @handled
-def show(
+def _show(
     arch: Annotated[str, typer.Argument(metavar="NET", autocompletion=networks, help=_NAMES)],
     depth: Annotated[
         int | None, typer.Option("--depth", "-d", min=1, help="How deep modules are opened; by default all.")

@@ -25,7 +25,7 @@ class _Form(StrEnum):
 
 
 @handled
-def sql(
+def _sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="Over the tables measurements and networks.")],
     runs: Annotated[
         list[str] | None,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @measures
-def train(
+def _train(
     names: Annotated[
         list[str],
         typer.Argument(

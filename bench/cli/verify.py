@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @handled
-def verify(
+def _verify(
     runs: Annotated[
         list[str] | None,
         typer.Argument(

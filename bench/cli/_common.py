@@ -1,4 +1,4 @@
-"""What the commands share: errors turned into exit codes, options."""
+"""What the commands share: errors turned into exit codes, and how what is typed is read."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import errno
 import functools
 import os
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import typer
 
-from bench.cli._complete import experiments, networks_or_experiments, tasks
 from bench.cli._interrupts import EXIT_CANCELLED, heed, interrupted, left, measuring
 from bench.cli._streams import note, show_error
 from bench.errors import MORE_PROCESSES, NO_THREAD, BenchError, ConfigError, text_of
@@ -26,90 +24,9 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 
-class Format(StrEnum):
-    """How results are printed."""
-
-    rich = "rich"
-    md = "md"
-    json = "json"
-
-
-FormatOption = Annotated[
-    Format, typer.Option("--format", "-f", help="How it is printed; rich is for a terminal.")
-]
-
-
 def examples_of(*examples: str) -> str:
     """Return the end of a command's --help: its examples, a line each."""
     return "\n  ".join(["\b\nExamples:", *examples])
-
-
-ConfigOption = Annotated[
-    str,
-    typer.Option(
-        "--config",
-        "-c",
-        autocompletion=experiments,
-        help="Experiment: a shipped name or the path of a YAML file.",
-    ),
-]
-TaskOption = Annotated[
-    str | None,
-    typer.Option(
-        "--task",
-        "-t",
-        autocompletion=tasks,
-        help="Only these tasks of the experiment, such as cost,infer.",
-    ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Override a setting, such as device=cpu."),
-]
-WhereOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        "-w",
-        metavar="CONDITION",
-        help='Only these jobs: "family == \'resnet\'", "macs < 1e9", "arch ~ \'vgg*\'"; several: all must hold.',
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", help="Say no more than what failed, and where the results are.")
-]
-NameOption = Annotated[
-    str | None, typer.Option("--name", "-n", help="Name of the run; by default made of what it measures.")
-]
-ResultsOption = Annotated[Path, typer.Option("--results", help="Folder that holds runs.")]
-ReportsOption = Annotated[Path, typer.Option("--reports", help="Folder that holds reports.")]
-ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")]
-ExecutorOption = Annotated[
-    str, typer.Option("--executor", help="Where jobs run: process, inline, ray or slurm.")
-]
-RayAddressOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="Head of a Ray cluster, or auto; without it --executor ray begins one of this machine.",
-    ),
-]
-AddressArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="ADDRESS", help="hf://OWNER/NAME or hf://OWNER/NAME/RUN: a data set, and a run in it."
-    ),
-]
-NamesArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="all | NAME",
-        autocompletion=networks_or_experiments,
-        help="Networks: names, globs, torchvision:NAME, timm:NAME, hf:NAME, file.py:NAME, net.pt2, net.pt; or one "
-        "experiment, such as smoke. None or `all`: those of the experiment, by default the classics.",
-    ),
-]
 
 
 def at_address(executor: str, ray_address: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -18,8 +18,12 @@ from bench.cli._streams import note, print_json, stderr, write
 from bench.cli._words import failure_lines, summary_line
 from bench.errors import StoreError
 from bench.records.line import record_text
+from bench.records.machines import by_machine
 from bench.records.record import Status
 from bench.records.store import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _T = TypeVar("_T")
 
@@ -72,6 +76,13 @@ def conclude(
             records = map(record_text, done.summary.records)
             print_json({**done.to_json(page), **more(done)}, records=records)
     finish(done, page, answers, told=as_json, quiet=quiet, after=after)
+
+
+def frame_of(done: Done) -> pd.DataFrame:
+    """Return the measurements of this invocation's jobs, machines apart."""
+    from bench.analysis.frame import to_frame
+
+    return to_frame(by_machine(done.invocation))
 
 
 def write_page(run: Run, reports: Path) -> Path:

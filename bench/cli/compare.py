@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    JsonOption,
-    NameOption,
-    QuietOption,
-    ReportsOption,
-    ResultsOption,
-    SetOption,
-    measures,
-    share,
-)
-from bench.cli._complete import datasets, networks
+from bench.cli import _options as options
+from bench.cli._common import measures, share
+from bench.cli._complete import datasets
 from bench.cli._streams import print_document, print_json, stdout
 
 if TYPE_CHECKING:
@@ -30,12 +22,7 @@ if TYPE_CHECKING:
 @measures
 def _compare(
     names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="NET",
-            autocompletion=networks,
-            help="The network in question, then those it is compared with.",
-        ),
+        list[str], options.of_networks("The network in question, then those it is compared with.")
     ],
     batch_size: Annotated[
         int | None,
@@ -48,7 +35,6 @@ def _compare(
     train: Annotated[
         str | None,
         typer.Option(
-            "--train",
             metavar="DATASET",
             autocompletion=datasets,
             help="Also a short training, with three seeds.",
@@ -67,12 +53,12 @@ def _compare(
     layers: Annotated[
         bool, typer.Option("--layers", help="Also time each layer, and name those that make the difference.")
     ] = False,
-    override: SetOption = None,
-    name: NameOption = None,
-    results: ResultsOption = Path("results"),
-    reports: ReportsOption = Path("reports"),
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    override: options.Set = None,
+    name: options.Name = None,
+    results: options.Results = Path("results"),
+    reports: options.Reports = Path("reports"),
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Compare a network with baselines: interleaved, in several processes, with a verdict.
 

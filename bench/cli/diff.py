@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    Format,
-    FormatOption,
-    JsonOption,
-    ResultsOption,
-    handled,
-    share,
-    stored_run,
-    words_of,
-)
-from bench.cli._complete import runs
+from bench.cli import _options as options
+from bench.cli._common import handled, share, stored_run, words_of
 from bench.cli._streams import note, print_document, print_json, show_error
 
 if TYPE_CHECKING:
@@ -29,12 +20,8 @@ _EXIT_REGRESSION = 3
 
 @handled
 def _diff(
-    a: Annotated[
-        str, typer.Argument(metavar="RUN", autocompletion=runs, help="The earlier run: its name or path.")
-    ],
-    b: Annotated[
-        str, typer.Argument(metavar="RUN", autocompletion=runs, help="The later run: its name or path.")
-    ],
+    a: Annotated[str, options.of_runs("The earlier run: its name or path.")],
+    b: Annotated[str, options.of_runs("The later run: its name or path.")],
     fail_above: Annotated[
         str | None,
         typer.Option(metavar="SHARE", help="Exit with 3 if a time is certainly more than this slower: 5%."),
@@ -54,9 +41,9 @@ def _diff(
         bool,
         typer.Option("--across", help="Compare across devices, precisions, threads and definitions too."),
     ] = False,
-    form: FormatOption = Format.rich,
-    results: ResultsOption = Path("results"),
-    as_json: JsonOption = False,
+    form: options.Form = options.Format.rich,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
 ) -> None:
     """Compare two stored runs: ratios with their intervals, and a verdict where it is certain.
 
@@ -75,7 +62,7 @@ def _diff(
         earlier, later, note, across=across, floor=noise, quantities=words_of(quantity), results=results
     )
     slow = [row for one in changes.values() for row in one.slowdowns(limit)] if limit is not None else []
-    _print(changes, Format.json if as_json else form)
+    _print(changes, options.Format.json if as_json else form)
     for row in slow:
         least = f"at least {row.effect.low if row.better == 'lower' else 1 / row.effect.high:.3f} times"
         show_error(f"slower: {row.quantity} of {row.label}, {least}", None)
@@ -83,9 +70,9 @@ def _diff(
         raise typer.Exit(_EXIT_REGRESSION)
 
 
-def _print(changes: Mapping[str, Diff], form: Format) -> None:
+def _print(changes: Mapping[str, Diff], form: options.Format) -> None:
     """Print the changes; of several machines, of each."""
-    if form is Format.json:
+    if form is options.Format.json:
         documents = {name: one.to_json() for name, one in changes.items()}
         print_json(documents if len(documents) > 1 else next(iter(documents.values())))
         return

@@ -7,17 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    JsonOption,
-    NameOption,
-    QuietOption,
-    ReportOption,
-    ReportsOption,
-    ResultsOption,
-    SetOption,
-    measures,
-)
-from bench.cli._complete import datasets, networks
+from bench.cli import _options as options
+from bench.cli._common import measures
+from bench.cli._complete import datasets
 from bench.cli._streams import say, stdout
 
 if TYPE_CHECKING:
@@ -26,10 +18,7 @@ if TYPE_CHECKING:
 
 @measures
 def _engines(
-    names: Annotated[
-        list[str],
-        typer.Argument(metavar="NET", autocompletion=networks, help="Each is compared with itself in eager."),
-    ],
+    names: Annotated[list[str], options.of_networks("Each is compared with itself in eager.")],
     engine: Annotated[
         list[str] | None,
         typer.Option("--engine", "-e", help="A name of `bench list backends`; by default all. Repeatable."),
@@ -67,16 +56,14 @@ def _engines(
             min=1, help="In how many processes each is timed; by default 5 to 8. Fewer than 4 decide nothing."
         ),
     ] = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch the weights that are not on this machine.")
-    ] = False,
-    override: SetOption = None,
-    name: NameOption = None,
-    results: ResultsOption = Path("results"),
-    reports: ReportsOption = Path("reports"),
-    report: ReportOption = True,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    download: options.Download = False,
+    override: options.Set = None,
+    name: options.Name = None,
+    results: options.Results = Path("results"),
+    reports: options.Reports = Path("reports"),
+    report: options.Report = True,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Compare engines with eager: interleaved times, agreement, and accuracy where there are images to test it on.
 

@@ -7,26 +7,25 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, stored_run
-from bench.cli._complete import datasets, runs
+from bench.cli import _options as options
+from bench.cli._common import handled, stored_run
+from bench.cli._complete import datasets
 from bench.cli._streams import print_json, stdout
 
 
 @handled
 def _ensemble(
-    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=runs, help="A run with trainings.")],
+    run: Annotated[str, options.of_runs("A run with trainings.")],
     networks: Annotated[
         list[str] | None,
-        typer.Option(
-            "--networks", help="Only these networks: names or globs, one each time; by default all."
-        ),
+        typer.Option(help="Only these networks: names or globs, one each time; by default all."),
     ] = None,
     dataset: Annotated[
         str | None,
         typer.Option("--dataset", "-d", autocompletion=datasets, help="Only trainings on this data set."),
     ] = None,
-    results: ResultsOption = Path("results"),
-    as_json: JsonOption = False,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
 ) -> None:
     """Average what trained networks say of the test images: the seeds of each, and one of each.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench.cli._common import JsonOption, handled
+from bench.cli import _options as options
+from bench.cli._common import handled
 from bench.cli._streams import print_json, stdout
 
 
 @handled
-def _env(as_json: JsonOption = False) -> None:
+def _env(as_json: options.Json = False) -> None:
     """Show the machine as records describe it."""
     from bench.api import env as describe
 

@@ -7,102 +7,75 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    ExecutorOption,
-    JsonOption,
-    NameOption,
-    QuietOption,
-    RayAddressOption,
-    ReportOption,
-    ReportsOption,
-    ResultsOption,
-    SetOption,
-    at_address,
-    measures,
-)
-from bench.cli._complete import datasets, networks
+from bench.cli import _options as options
+from bench.cli._common import at_address, measures
+from bench.cli._complete import datasets
 from bench.cli._streams import note, stdout
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bench.api import Done
-
-
-_NamesArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="NET",
-        autocompletion=networks,
-        help="torchvision:NAME and timm:NAME with their default weights, or others, as in "
-        "torchvision:resnet50(weights=IMAGENET1K_V1); my_net.py:Net(weights=FILE); "
-        "a run, or the id of a job, whose trainings kept their weights.",
-    ),
-]
-_DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        "-d",
-        autocompletion=datasets,
-        help="A name of `bench list datasets`, or imagefolder:PATH; of trainings, by default their own.",
-    ),
-]
-_ExplainOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--explain/--no-explain",
-        help="Where an accuracy is not the published one, try size, crop, interpolation, normalisation and order "
-        "of colours, alone and up to three together, in up to 45 evaluations. Asked for, also where a network declares "
-        "no transform.",
-    ),
-]
 
 
 @measures
 def _evaluate(
-    names: _NamesArgument,
-    data: _DataOption = None,
-    split: Annotated[
+    names: Annotated[
+        list[str],
+        options.of_networks(
+            "torchvision:NAME and timm:NAME with their default weights, or others, as in "
+            "torchvision:resnet50(weights=IMAGENET1K_V1); my_net.py:Net(weights=FILE); "
+            "a run, or the id of a job, whose trainings kept their weights."
+        ),
+    ],
+    data: Annotated[
         str | None,
         typer.Option(
-            "--split", help="Part of the data to evaluate on; by default val. Of a folder without parts: all."
+            "--data",
+            "-d",
+            autocompletion=datasets,
+            help="A name of `bench list datasets`, or imagefolder:PATH; of trainings, by default their own.",
         ),
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Part of the data to evaluate on; by default val. Of a folder without parts: all."),
+    ] = None,
     limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, help="Evaluate on so many images at most, balanced over the classes."),
+        int | None, typer.Option(min=1, help="Evaluate on so many images at most, balanced over the classes.")
     ] = None,
     weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="FILE", help="Weights for the networks: .safetensors, .pt, .pth."),
+        str | None, typer.Option(metavar="FILE", help="Weights for the networks: .safetensors, .pt, .pth.")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option("--precision", help="fp32, tf32, bf16, fp16, amp_bf16 or amp_fp16.")
+        str | None, typer.Option(help="fp32, tf32, bf16, fp16, amp_bf16 or amp_fp16.")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option("--backend", help="How networks are run: a name of `bench list backends`.")
+        str | None, typer.Option(help="How networks are run: a name of `bench list backends`.")
     ] = None,
     corruptions: Annotated[
         bool, typer.Option("--corruptions", help="Also on images corrupted in 15 ways at five severities.")
     ] = False,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch the weights that are not on this machine.")
-    ] = False,
-    explain: _ExplainOption = None,
-    show: Annotated[
-        Path | None,
-        typer.Option("--show", metavar="FILE.png", help="Draw the images as the networks get them."),
+    download: options.Download = False,
+    explain: Annotated[
+        bool | None,
+        typer.Option(
+            "--explain/--no-explain",
+            help="Where an accuracy is not the published one, try size, crop, interpolation, normalisation and order "
+            "of colours, alone and up to three together, in up to 45 evaluations. Asked for, also where a network "
+            "declares no transform.",
+        ),
     ] = None,
-    override: SetOption = None,
-    name: NameOption = None,
-    results: ResultsOption = Path("results"),
-    reports: ReportsOption = Path("reports"),
-    executor: ExecutorOption = "process",
-    ray_address: RayAddressOption = None,
-    report: ReportOption = True,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    show: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the images as the networks get them.")
+    ] = None,
+    override: options.Set = None,
+    name: options.Name = None,
+    results: options.Results = Path("results"),
+    reports: options.Reports = Path("reports"),
+    executor: options.Executor = "process",
+    ray_address: options.RayAddress = None,
+    report: options.Report = True,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Evaluate trained weights on images, each network with its own transform. The same command again goes on.
 
@@ -137,21 +110,16 @@ def _evaluate(
 
 
 def _document(done: Done) -> dict[str, object]:
+    from bench.cli._measuring import frame_of
     from bench.report.tables.evaluations import EvaluationTables
 
-    return {"evaluations": EvaluationTables.of(_frame(done)).values}
-
-
-def _frame(done: Done) -> pd.DataFrame:
-    from bench.analysis.frame import to_frame
-    from bench.records.machines import by_machine
-
-    return to_frame(by_machine(done.invocation))
+    return {"evaluations": EvaluationTables.of(frame_of(done)).values}
 
 
 def _print(done: Done) -> None:
+    from bench.cli._measuring import frame_of
     from bench.report.tables.evaluations import EvaluationTables
 
     if done.invocation.records:
-        for table in EvaluationTables.of(_frame(done)).terminals():
+        for table in EvaluationTables.of(frame_of(done)).terminals():
             stdout().print(table)

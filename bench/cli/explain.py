@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, handled
+from bench.cli import _options as options
+from bench.cli._common import handled
 from bench.cli._complete import topics as known_topics
 from bench.cli._streams import print_json, stdout, write
 
@@ -28,7 +29,7 @@ def _explain(
             "figure, recipe, backend, data set, network, exit code ...",
         ),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Explain a word that tables, messages or options use, or how a thing is done; without a word, list them all."""
     from bench.api.naming import words_of_executors, words_of_units

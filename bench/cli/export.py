@@ -7,17 +7,16 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import ResultsOption, WhereOption, handled, stored_run
-from bench.cli._complete import formats, runs
+from bench.cli import _options as options
+from bench.cli._common import handled, stored_run
+from bench.cli._complete import formats
 from bench.cli._streams import note, write
 from bench.errors import ConfigError
 
 
 @handled
 def _export(
-    runs: Annotated[
-        list[str], typer.Argument(metavar="RUN", autocompletion=runs, help="Runs: their names or paths.")
-    ],
+    runs: Annotated[list[str], options.of_runs("Runs: their names or paths.")],
     form: Annotated[
         str,
         typer.Option(
@@ -35,13 +34,13 @@ def _export(
             help="File to write, or a new folder where the format has several; by default stdout.",
         ),
     ] = None,
-    where: WhereOption = None,
+    where: options.Where = None,
     options: Annotated[
         list[str] | None,
         typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the format, such as dataset=ID."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    results: ResultsOption = Path("results"),
+    results: options.Results = Path("results"),
 ) -> None:
     """Write stored results for other programs: CSV, Parquet, JSON, timm, TensorBoard, W&B, MLflow, Hugging Face."""
     from bench.analysis.filter import narrowed

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, examples_of, handled
-from bench.cli._complete import networks
+from bench.cli import _options as options
+from bench.cli._common import examples_of, handled
 from bench.cli._help import Command, Group
 from bench.cli._streams import note, print_json, stdout
 
@@ -31,7 +31,7 @@ _facts = typer.Typer(
 
 @_facts.command("list", cls=Command, epilog=examples_of("bench facts list", "bench facts list --json"))
 @handled
-def _list(as_json: JsonOption = False) -> None:
+def _list(as_json: options.Json = False) -> None:
     """List the sources of facts.
 
     Of what each is, how many rows it has, under which conditions, from where, when, and under which licence.
@@ -86,13 +86,11 @@ def _conditions(source: Source) -> list[str]:
 def _show(
     network: Annotated[
         str,
-        typer.Argument(
-            metavar="NET",
-            autocompletion=networks,
-            help="A network or weights, such as resnet50 or resnet50.a1_in1k, or a glob: 'resnet*'.",
+        options.of_networks(
+            "A network or weights, such as resnet50 or resnet50.a1_in1k, or a glob: 'resnet*'."
         ),
     ],
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show what is published of a network.
 
@@ -146,15 +144,13 @@ def _update(
         Path | None,
         typer.Option("--output", "-o", help="Folder of facts; BENCH_FACTS, or that of the package."),
     ] = None,
-    commit: Annotated[
-        str | None, typer.Option("--commit", help="Of the project that published the files.")
-    ] = None,
-    date: Annotated[str | None, typer.Option("--date", help="Of that commit: YYYY-MM-DD.")] = None,
+    commit: Annotated[str | None, typer.Option(help="Of the project that published the files.")] = None,
+    date: Annotated[str | None, typer.Option(help="Of that commit: YYYY-MM-DD.")] = None,
     url: Annotated[
-        str | None, typer.Option("--url", help="Whose files they are, if not pytorch-image-models' own.")
+        str | None, typer.Option(help="Whose files they are, if not pytorch-image-models' own.")
     ] = None,
     licence: Annotated[
-        str | None, typer.Option("--licence", help="Of such files: an SPDX identifier, such as MIT.")
+        str | None, typer.Option(help="Of such files: an SPDX identifier, such as MIT.")
     ] = None,
 ) -> None:
     """Read published files into the facts.

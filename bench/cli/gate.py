@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import EXIT_FAILED, JsonOption, QuietOption, ResultsOption, SetOption, measures, share
+from bench.cli import _options as options
+from bench.cli._common import EXIT_FAILED, measures, share
 from bench.cli._interrupts import EXIT_CANCELLED
 from bench.cli._streams import print_json, write
 
@@ -31,10 +32,10 @@ def _gate(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Of each round; by default as a verdict needs, at least 8.")
     ] = None,
-    override: SetOption = None,
-    results: ResultsOption = Path("results"),
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    override: options.Set = None,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Compare networks of two commits, interleaved; what is slower is measured again before it counts.
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, handled
+from bench.cli import _options as options
+from bench.cli._common import handled
 from bench.cli._streams import note, print_json, stdout
 from bench.io import JsonObject
 
@@ -23,7 +24,7 @@ def _list(
     long: Annotated[
         bool, typer.Option("--long", "-l", help="Also the papers, and where data sets are from.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """List all that can be named.
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import JsonOption, ResultsOption, handled, run_path
-from bench.cli._complete import runs
+from bench.cli import _options as options
+from bench.cli._common import handled, run_path
 from bench.cli._streams import note, print_json, say
 
 if TYPE_CHECKING:
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 @handled
 def _merge(
-    runs: Annotated[
-        list[str], typer.Argument(metavar="RUN", autocompletion=runs, help="Runs: their names or paths.")
-    ],
+    runs: Annotated[list[str], options.of_runs("Runs: their names or paths.")],
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the new run.")],
-    results: ResultsOption = Path("results"),
-    as_json: JsonOption = False,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
 ) -> None:
     """Put the records of several runs into a new one; the runs stay as they are.
 

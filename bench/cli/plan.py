@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    ConfigOption,
-    JsonOption,
-    NamesArgument,
-    ResultsOption,
-    SetOption,
-    TaskOption,
-    handled,
-    words_of,
-)
+from bench.cli import _options as options
+from bench.cli._common import handled, words_of
 from bench.cli._streams import print_json, say, stdout
 
 if TYPE_CHECKING:
@@ -32,15 +24,15 @@ _MOST = (
 
 @handled
 def _plan(
-    names: NamesArgument = None,
-    config: ConfigOption = "default",
-    task: TaskOption = None,
-    override: SetOption = None,
+    names: options.Names = None,
+    config: options.Config = "default",
+    task: options.Task = None,
+    override: options.Set = None,
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="Run to look for what is measured already.")
     ] = None,
-    results: ResultsOption = Path("results"),
-    as_json: JsonOption = False,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
 ) -> None:
     """Show the jobs and their time; run nothing.
 

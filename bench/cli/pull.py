@@ -7,19 +7,20 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import AddressArgument, JsonOption, ResultsOption, handled
+from bench.cli import _options as options
+from bench.cli._common import handled
 from bench.cli._streams import note, print_json, write
 
 
 @handled
 def _pull(
-    address: AddressArgument,
+    address: options.Address,
     name: Annotated[
         str | None,
         typer.Option("--name", "-n", help="Name of the run here; by default as it is called there."),
     ] = None,
-    results: ResultsOption = Path("results"),
-    as_json: JsonOption = False,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
 ) -> None:
     """Fetch runs of a data set of the Hugging Face Hub; without a run in the address all of them.
 

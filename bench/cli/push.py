@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import AddressArgument, JsonOption, ResultsOption, handled, run_path
-from bench.cli._complete import runs
+from bench.cli import _options as options
+from bench.cli._common import handled, run_path
 from bench.cli._streams import note, print_json, write
 from bench.errors import ConfigError
 from bench.io import expanded
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
 @handled
 def _push(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", autocompletion=runs, help="The run: its name or path.")
-    ],
-    address: AddressArgument,
+    run: Annotated[str, options.of_runs("The run: its name or path.")],
+    address: options.Address,
     weights: Annotated[
         bool, typer.Option("--weights", help="Also the weights that trainings have kept.")
     ] = False,
@@ -34,8 +32,8 @@ def _push(
         typer.Option("--public", help="All may see a data set that is made; by default its owners alone."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Send what is listed without asking.")] = False,
-    results: ResultsOption = Path("results"),
-    as_json: JsonOption = False,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
 ) -> None:
     """Send a stored run to a data set of the Hugging Face Hub, once you have agreed to what goes.
 

@@ -7,15 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli._common import (
-    JsonOption,
-    QuietOption,
-    ResultsOption,
-    WhereOption,
-    handled,
-    stored_run,
-)
-from bench.cli._complete import runs
+from bench.cli import _options as options
+from bench.cli._common import handled, stored_run
 from bench.cli._streams import note, print_json, stdout, write
 
 
@@ -23,20 +16,16 @@ from bench.cli._streams import note, print_json, stdout, write
 def _report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="RUN",
-            autocompletion=runs,
-            help="Runs: names in the results folder, or paths. None: the newest run.",
-        ),
+        options.of_runs("Runs: names in the results folder, or paths. None: the newest run."),
     ] = None,
-    results: ResultsOption = Path("results"),
+    results: options.Results = Path("results"),
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to write; by default reports/RUN.")
     ] = None,
-    where: WhereOption = None,
+    where: options.Where = None,
     figure: Annotated[
         list[str] | None,
-        typer.Option("--figure", metavar="NAME", help="Only these figures: names or globs; may be repeated."),
+        typer.Option(metavar="NAME", help="Only these figures: names or globs; may be repeated."),
     ] = None,
     form: Annotated[
         list[str] | None,
@@ -47,11 +36,9 @@ def _report(
             help="html, md, csv, latex, png, svg, pdf; with commas. By default all but latex and pdf.",
         ),
     ] = None,
-    style: Annotated[
-        Path | None, typer.Option("--style", help="Style sheet of matplotlib for the figures.")
-    ] = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    style: Annotated[Path | None, typer.Option(help="Style sheet of matplotlib for the figures.")] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Redraw every table and figure from stored results."""
     from bench.api.reporting import reported

@@ -6,23 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli._common import (
-    ConfigOption,
-    ExecutorOption,
-    JsonOption,
-    NameOption,
-    NamesArgument,
-    QuietOption,
-    RayAddressOption,
-    ReportOption,
-    ReportsOption,
-    ResultsOption,
-    SetOption,
-    TaskOption,
-    at_address,
-    measures,
-    words_of,
-)
+from bench.cli import _options as options
+from bench.cli._common import at_address, measures, words_of
 from bench.cli._streams import stdout
 from bench.cli._torchrun import torchrun_overrides
 
@@ -45,18 +30,18 @@ _NEXT: Mapping[str, Sequence[str]] = {
 
 @measures
 def _run(
-    names: NamesArgument = None,
-    config: ConfigOption = "default",
-    task: TaskOption = None,
-    override: SetOption = None,
-    name: NameOption = None,
-    results: ResultsOption = Path("results"),
-    reports: ReportsOption = Path("reports"),
-    executor: ExecutorOption = "process",
-    ray_address: RayAddressOption = None,
-    report: ReportOption = True,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    names: options.Names = None,
+    config: options.Config = "default",
+    task: options.Task = None,
+    override: options.Set = None,
+    name: options.Name = None,
+    results: options.Results = Path("results"),
+    reports: options.Reports = Path("reports"),
+    executor: options.Executor = "process",
+    ray_address: options.RayAddress = None,
+    report: options.Report = True,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Measure architectures and write the report. The same command again goes on where it was left.
 
@@ -110,14 +95,13 @@ def _verdict(done: Done) -> StudyVerdict | None:
 
 def _print_table(done: Done) -> None:
     from bench.analysis.comparison import compare_table
-    from bench.analysis.frame import to_frame
-    from bench.records.machines import by_machine
+    from bench.cli._measuring import frame_of
     from bench.report.tables.answers import opening, rich_table
     from bench.report.tables.verdicts import study_report
 
-    run, verdict = done.invocation, _verdict(done)
-    if run.records:
-        frame = to_frame(by_machine(run))
+    verdict = _verdict(done)
+    if done.summary.records:
+        frame = frame_of(done)
         table = compare_table(frame)
         if verdict is None:
             stdout().print(opening(table, frame))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import EXIT_FAILED, JsonOption, QuietOption, ResultsOption, SetOption, measures
+from bench.cli import _options as options
+from bench.cli._common import EXIT_FAILED, measures
 from bench.cli._streams import print_json, say, stdout
 
 if TYPE_CHECKING:
@@ -18,19 +19,17 @@ if TYPE_CHECKING:
 def _selftest(
     arch: Annotated[
         str | None,
-        typer.Option(
-            "--arch", help="The network that is compared with itself; resnet20 where none is named."
-        ),
+        typer.Option(help="The network that is compared with itself; resnet20 where none is named."),
     ] = None,
     comparisons: Annotated[int, typer.Option(min=1, help="How many; each of latency and of throughput.")] = 4,
     processes: Annotated[int, typer.Option(min=6, help="In how many each comparison is measured.")] = 8,
     runs: Annotated[
         int, typer.Option(min=2, help="Runs of equal networks that are compared with each other.")
     ] = 2,
-    override: SetOption = None,
-    results: ResultsOption = Path("results"),
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    override: options.Set = None,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Test what is certain on this machine: networks against themselves, and made slower by 2, 5 and 10 %.
 

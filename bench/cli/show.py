@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import ResultsOption, SetOption, handled
+from bench.cli import _options as options
+from bench.cli._common import handled
 from bench.cli._complete import networks
 from bench.cli._streams import print_document, print_json, show_error
 from bench.errors import ConfigError
@@ -25,38 +26,7 @@ _NAMES = (
 )
 
 
-class _Format(StrEnum):
-    """How a table is printed."""
-
-    rich = "rich"
-    md = "md"
-    csv = "csv"
-    json = "json"
-    latex = "latex"
-
-
-_TrainingOption = Annotated[
-    bool,
-    typer.Option(
-        "--training", help="Of a training step: what it costs and holds; with --time how long it takes."
-    ),
-]
-_BatchOption = Annotated[
-    int | None,
-    typer.Option("--batch", min=1, help="Images a call, with --time or --training; by default 1."),
-]
-_PrecisionOption = Annotated[
-    str | None,
-    typer.Option("--precision", help="With --time: fp32, tf32, bf16, fp16, amp_bf16 or amp_fp16."),
-]
-_ProcessesOption = Annotated[
-    int | None,
-    typer.Option("--processes", min=1, help="With --time: in how many processes; by default 5."),
-]
-_TraceOption = Annotated[
-    Path | None,
-    typer.Option("--trace", metavar="FILE", help="With --time: write a pass for Perfetto (ui.perfetto.dev)."),
-]
+_Format = StrEnum("_Format", ["rich", "md", "csv", "json", "latex"])
 
 
 @handled
@@ -78,19 +48,33 @@ def _show(
     time: Annotated[
         bool, typer.Option("--time", help="Time each layer on this machine, and the whole.")
     ] = False,
-    training: _TrainingOption = False,
-    batch: _BatchOption = None,
-    precision: _PrecisionOption = None,
-    backend: Annotated[
-        str | None, typer.Option("--backend", help="With --time: how the whole is run; layers run in eager.")
+    training: Annotated[
+        bool,
+        typer.Option(
+            "--training", help="Of a training step: what it costs and holds; with --time how long it takes."
+        ),
+    ] = False,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images a call, with --time or --training; by default 1.")
     ] = None,
-    processes: _ProcessesOption = None,
-    trace: _TraceOption = None,
-    override: SetOption = None,
+    precision: Annotated[
+        str | None, typer.Option(help="With --time: fp32, tf32, bf16, fp16, amp_bf16 or amp_fp16.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="With --time: how the whole is run; layers run in eager.")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="With --time: in how many processes; by default 5.")
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --time: write a pass for Perfetto (ui.perfetto.dev)."),
+    ] = None,
+    override: options.Set = None,
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="With --time: name of the run; by default layers-NET.")
     ] = None,
-    results: ResultsOption = Path("results"),
+    results: options.Results = Path("results"),
 ) -> None:
     """Show a network layer by layer: shapes, kernels, parameters, MACs, activation memory and receptive field.
 

@@ -8,35 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import ResultsOption, handled, run_path
-from bench.cli._complete import runs
+from bench.cli import _options as options
+from bench.cli._common import handled, run_path
 from bench.cli._streams import print_json, stdout, write
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class _Form(StrEnum):
-    """What is printed."""
-
-    rich = "rich"
-    csv = "csv"
-    json = "json"
+_Form = StrEnum("_Form", ["rich", "csv", "json"])
 
 
 @handled
 def _sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="Over the tables measurements and networks.")],
     runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RUN", autocompletion=runs, help="Names or paths of runs; none: all that there are."
-        ),
+        list[str] | None, options.of_runs("Names or paths of runs; none: all that there are.")
     ] = None,
     form: Annotated[
         _Form, typer.Option("--format", "-f", help="How it is printed; rich is for a terminal.")
     ] = _Form.rich,
-    results: ResultsOption = Path("results"),
+    results: options.Results = Path("results"),
 ) -> None:
     """Ask stored runs in SQL: `measurements` has a row each, `networks` those of a report's table.
 

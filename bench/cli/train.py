@@ -7,38 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import (
-    ExecutorOption,
-    JsonOption,
-    NameOption,
-    QuietOption,
-    RayAddressOption,
-    ReportOption,
-    ReportsOption,
-    ResultsOption,
-    SetOption,
-    at_address,
-    measures,
-)
-from bench.cli._complete import datasets, networks
+from bench.cli import _options as options
+from bench.cli._common import at_address, measures
+from bench.cli._complete import datasets
 from bench.cli._streams import stdout
 from bench.cli._torchrun import torchrun_overrides
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bench.api import Done
 
 
 @measures
 def _train(
     names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="NET",
-            autocompletion=networks,
-            help="Architectures; the others are compared with the first.",
-        ),
+        list[str], options.of_networks("Architectures; the others are compared with the first.")
     ],
     dataset: Annotated[
         str,
@@ -64,15 +46,15 @@ def _train(
         bool,
         typer.Option("--keep-weights", help="Keep the weights in the run's folder, for bench evaluate RUN."),
     ] = False,
-    override: SetOption = None,
-    name: NameOption = None,
-    results: ResultsOption = Path("results"),
-    reports: ReportsOption = Path("reports"),
-    executor: ExecutorOption = "process",
-    ray_address: RayAddressOption = None,
-    report: ReportOption = True,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    override: options.Set = None,
+    name: options.Name = None,
+    results: options.Results = Path("results"),
+    reports: options.Reports = Path("reports"),
+    executor: options.Executor = "process",
+    ray_address: options.RayAddress = None,
+    report: options.Report = True,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Train architectures and compare their accuracies. The same command again goes on where it was left.
 
@@ -101,27 +83,23 @@ def _train(
 
 
 def _document(done: Done) -> dict[str, object]:
-    from bench.analysis.accuracy import to_json
+    from bench.analysis.accuracy import accuracy_table, to_json
     from bench.analysis.trainings import SeriesComparison
+    from bench.cli._measuring import frame_of
 
     comparisons = SeriesComparison.in_run(done.invocation)
-    return {"trainings": to_json(_table(done)), "comparisons": [c.to_json() for c in comparisons]}
-
-
-def _table(done: Done) -> pd.DataFrame:
-    from bench.analysis.accuracy import accuracy_table
-    from bench.analysis.frame import to_frame
-    from bench.records.machines import by_machine
-
-    return accuracy_table(to_frame(by_machine(done.invocation)))
+    trainings = to_json(accuracy_table(frame_of(done)))
+    return {"trainings": trainings, "comparisons": [c.to_json() for c in comparisons]}
 
 
 def _print(done: Done) -> None:
+    from bench.analysis.accuracy import accuracy_table
     from bench.analysis.trainings import SeriesComparison
+    from bench.cli._measuring import frame_of
     from bench.report.tables.verdicts import training_comparisons, trainings_table
 
     run = done.invocation
     if run.records:
-        stdout().print(trainings_table(_table(done)))
+        stdout().print(trainings_table(accuracy_table(frame_of(done))))
         if comparisons := SeriesComparison.in_run(run):
             stdout().print(training_comparisons(comparisons))

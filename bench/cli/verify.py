@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._common import Format, FormatOption, JsonOption, ResultsOption, handled, stored_run
-from bench.cli._complete import runs
+from bench.cli import _options as options
+from bench.cli._common import handled, stored_run
 from bench.cli._screen import Screen
 from bench.cli._streams import note, print_json, stderr, stdout, write
 from bench.io import JsonObject
@@ -23,20 +23,14 @@ if TYPE_CHECKING:
 @handled
 def _verify(
     runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RUN",
-            autocompletion=runs,
-            help="Runs whose studies and trainings may decide claims.",
-        ),
+        list[str] | None, options.of_runs("Runs whose studies and trainings may decide claims.")
     ] = None,
-    form: FormatOption = Format.rich,
+    form: options.Form = options.Format.rich,
     claims: Annotated[
-        Path | None,
-        typer.Option("--claims", help="A CSV file of claims; by default the one that is shipped."),
+        Path | None, typer.Option(help="A CSV file of claims; by default the one that is shipped.")
     ] = None,
-    results: ResultsOption = Path("results"),
-    as_json: JsonOption = False,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
 ) -> None:
     """Check published claims with this harness.
 
@@ -46,7 +40,7 @@ def _verify(
     from bench.api.verifying import verified
 
     findings = verified([stored_run(run, results) for run in runs or ()], claims, note, _counts)
-    _print(findings, Format.json if as_json else form)
+    _print(findings, options.Format.json if as_json else form)
 
 
 def _counts(networks: Sequence[str]) -> JsonObject:
@@ -62,13 +56,13 @@ def _counts(networks: Sequence[str]) -> JsonObject:
         screen.leave()
 
 
-def _print(findings: Sequence[Finding], form: Format) -> None:
-    if form is Format.json:
+def _print(findings: Sequence[Finding], form: options.Format) -> None:
+    if form is options.Format.json:
         print_json([finding.to_json() for finding in findings])
         return
     from bench.report.tables.claims import claims_markdown, claims_report
 
-    if form is Format.md:
+    if form is options.Format.md:
         write(claims_markdown(findings))
     else:
         stdout().print(claims_report(findings))

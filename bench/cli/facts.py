@@ -12,12 +12,13 @@ from bench.cli import _options as options
 from bench.cli._common import examples_of, handled
 from bench.cli._help import Command, Group
 from bench.cli._streams import note, print_json, stdout
+from bench.report.tables.cells import Fields, Head, view_of
+from bench.report.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bench.facts import Source
-    from bench.report.tables.cells import Fields
 
 _facts = typer.Typer(
     cls=Group,
@@ -39,31 +40,14 @@ def _list(as_json: options.Json = False) -> None:
     import msgspec
 
     from bench.facts import folder, sources
-    from bench.report.tables.cells import view_of
     from bench.report.tables.formats import Terminal
 
     known = sources()
     if as_json:
         print_json([msgspec.to_builtins(source) for source in known])
         return
-    stdout().print(Terminal(view_of(known, _fields())))
+    stdout().print(Terminal(view_of(known, _FIELDS)))
     note(f"in {folder()}")
-
-
-def _fields() -> Fields[Source]:
-    """Return the columns of sources."""
-    from bench.report.tables.cells import Head
-    from bench.report.text import plain
-
-    return (
-        (Head("Facts"), lambda source: plain(source.kind)),
-        (Head("Of", keep=3), _of),
-        (Head("Rows", numeric=True, keep=2), lambda source: f"{source.rows:,}"),
-        (Head("Conditions"), lambda source: plain(", ".join(_conditions(source)))),
-        (Head("Date", keep=2), lambda source: plain(source.date or source.commit or "")),
-        (Head("Licence", keep=2), lambda source: plain(source.licence or "")),
-        (Head("Source"), lambda source: plain(source.name)),
-    )
 
 
 def _of(source: Source) -> str:
@@ -75,6 +59,17 @@ def _of(source: Source) -> str:
 def _conditions(source: Source) -> list[str]:
     said = [f"{key} {value}" for key, value in source.conditions.items() if value not in (None, False, True)]
     return said + ["compiled"] * bool(source.conditions.get("compiled"))
+
+
+_FIELDS: Fields[Source] = (
+    (Head("Facts"), lambda source: plain(source.kind)),
+    (Head("Of", keep=3), _of),
+    (Head("Rows", numeric=True, keep=2), lambda source: f"{source.rows:,}"),
+    (Head("Conditions"), lambda source: plain(", ".join(_conditions(source)))),
+    (Head("Date", keep=2), lambda source: plain(source.date or source.commit or "")),
+    (Head("Licence", keep=2), lambda source: plain(source.licence or "")),
+    (Head("Source"), lambda source: plain(source.name)),
+)
 
 
 @_facts.command(

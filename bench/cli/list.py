@@ -11,6 +11,9 @@ from bench.cli import _options as options
 from bench.cli._common import handled
 from bench.cli._streams import note, print_json, stdout
 from bench.io import JsonObject
+from bench.report.tables.cells import Fields, Head, view_of
+from bench.report.text import plain
+from bench.units import percent
 
 
 @handled
@@ -42,35 +45,22 @@ def _list(
 
 
 def _print(kind: str, rows: Sequence[JsonObject], *, long: bool) -> None:
-    from bench.report.tables.cells import Cell, Head, View
     from bench.report.tables.formats import Terminal
-    from bench.report.text import plain
 
-    columns = {
-        title: cell
-        for title, cell in _COLUMNS.get(kind, {"name": _text("name"), "about": _text("about")}).items()
-        if long or title not in _LONG
-    }
-    heads = [Head(title, numeric=title in _NUMBERS, keep=_KEEP.get(title, 1)) for title in columns]
-    cells = [[Cell(plain(cell(row))) for cell in columns.values()] for row in rows]
-    stdout().print(Terminal(View(heads, cells), f"{_TITLES[kind]} ({len(rows)})"))
+    fields = [field for field in _FIELDS.get(kind, _OTHERS) if long or field[0].title not in _LONG]
+    stdout().print(Terminal(view_of(rows, fields), f"{_TITLES[kind]} ({len(rows)})"))
 
 
-_Cell = Callable[[JsonObject], str]
+def _text(key: str) -> Callable[[JsonObject], str]:
+    return lambda row: "" if row.get(key) is None else plain(row[key])
 
 
-def _text(key: str) -> _Cell:
-    return lambda row: "" if row.get(key) is None else str(row[key])
-
-
-def _count(key: str) -> _Cell:
+def _count(key: str) -> Callable[[JsonObject], str]:
     return lambda row: "" if row.get(key) is None else f"{row[key]:,}"
 
 
-def _published(key: str) -> _Cell:
+def _published(key: str) -> Callable[[JsonObject], str]:
     def cell(row: JsonObject) -> str:
-        from bench.units import percent
-
         share = (row.get("published") or {}).get(key)
         return "" if share is None else percent(share)
 
@@ -81,7 +71,7 @@ def _protocol(row: JsonObject) -> str:
     from bench.plan.card import protocol_of
 
     published = row.get("published") or {}
-    return protocol_of(published) or "" if {"top1", "top5"} & published.keys() else ""
+    return plain(protocol_of(published) or "") if {"top1", "top5"} & published.keys() else ""
 
 
 _TITLES = {
@@ -93,31 +83,28 @@ _TITLES = {
     "exports": "Formats of exports",
     "configs": "Experiments",
 }
-_TOP1, _TOP5 = "published top-1", "published top-5"
-_NUMBERS = ("year", "parameters", "px", "least px", _TOP1, _TOP5, "classes", "channels", "train", "test")
 _LONG = ("paper", "source")  # columns that are shown on demand
-# See `Head.keep`.
-_KEEP = {"paper": 3, "source": 3, "year": 2, "parameters": 2, _TOP1: 2, _TOP5: 0, "family": 0, "least px": 0}
-_COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
-    "archs": {
-        "name": _text("name"),
-        "family": _text("family"),
-        "year": _text("year"),
-        "parameters": _count("parameters"),
-        "px": _text("input_size"),
-        "least px": _text("min_input"),
-        _TOP1: _published("top1"),
-        _TOP5: _published("top5"),
-        "tested on": _protocol,
-        "paper": _text("paper"),
-    },
-    "datasets": {
-        "name": _text("name"),
-        "classes": _text("num_classes"),
-        "channels": _text("in_channels"),
-        "px": _text("size"),
-        "train": _count("train"),
-        "test": _count("test"),
-        "source": _text("source"),
-    },
+_OTHERS: Fields[JsonObject] = ((Head("name"), _text("name")), (Head("about"), _text("about")))
+_FIELDS: Mapping[str, Fields[JsonObject]] = {
+    "archs": (
+        (Head("name"), _text("name")),
+        (Head("family", keep=0), _text("family")),
+        (Head("year", numeric=True, keep=2), _text("year")),
+        (Head("parameters", numeric=True, keep=2), _count("parameters")),
+        (Head("px", numeric=True), _text("input_size")),
+        (Head("least px", numeric=True, keep=0), _text("min_input")),
+        (Head("published top-1", numeric=True, keep=2), _published("top1")),
+        (Head("published top-5", numeric=True, keep=0), _published("top5")),
+        (Head("tested on"), _protocol),
+        (Head("paper", keep=3), _text("paper")),
+    ),
+    "datasets": (
+        (Head("name"), _text("name")),
+        (Head("classes", numeric=True), _text("num_classes")),
+        (Head("channels", numeric=True), _text("in_channels")),
+        (Head("px", numeric=True), _text("size")),
+        (Head("train", numeric=True), _count("train")),
+        (Head("test", numeric=True), _count("test")),
+        (Head("source", keep=3), _text("source")),
+    ),
 }

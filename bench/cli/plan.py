@@ -11,15 +11,15 @@ import typer
 from bench.cli import _options as options
 from bench.cli._common import handled, words_of
 from bench.cli._streams import print_json, say, stdout
+from bench.report.tables.cells import Fields, Head, view_of
+from bench.report.text import plain
+from bench.units import duration
 
 if TYPE_CHECKING:
     from bench.api.planning import Plan, Row
-    from bench.report.tables.cells import Fields
 
-
-_MOST = (
-    1000  # jobs in the table, which nobody reads to its end, and which takes longer to lay out than the plan
-)
+# Jobs in the table, which nobody reads to its end, and which takes longer to lay out than the plan.
+_MOST = 1000
 
 
 @handled
@@ -50,14 +50,12 @@ def _plan(
 
 
 def _print(plan: Plan) -> None:
-    from bench.report.tables.cells import view_of
     from bench.report.tables.formats import Terminal
-    from bench.units import duration
 
     experiment = plan.prepared.experiment
     title = f"{experiment.name}: {experiment.about}" if experiment.about else experiment.name
     rows = plan.rows[:_MOST]
-    told = [field for field in _fields() if any(field[1](row) for row in rows)]
+    told = [field for field in _FIELDS if any(field[1](row) for row in rows)]
     stdout().print(Terminal(view_of(rows, told), title))
     if len(plan.rows) > _MOST:
         say(f"the first {_MOST:,} of {len(plan.rows):,} jobs; --json has all")
@@ -72,42 +70,8 @@ def _print(plan: Plan) -> None:
     say(f"{jobs}: {counts}; about {duration(plan.seconds)}{of_jobs}{_at(plan)}")
 
 
-def _fields() -> Fields[Row]:
-    """Return the columns of a plan."""
-    from bench.report.tables.cells import Head
-    from bench.report.text import plain
-    from bench.units import duration
-
-    def given(key: str) -> Callable[[Row], str]:
-        return lambda row: plain(row.planned.job.settings.given.get(key, ""))
-
-    return (
-        (Head("job"), lambda row: row.planned.job.id),
-        (Head("task", keep=2), lambda row: row.planned.job.task),
-        (Head("network", keep=2), lambda row: plain(row.planned.job.arch) if _has_network(row) else ""),
-        (
-            Head("input", "px", numeric=True),
-            lambda row: str(row.planned.job.input_size) if _has_network(row) else "",
-        ),
-        (Head("batch", numeric=True, keep=2), given("batch_size")),
-        (Head("precision"), given("precision")),
-        (Head("backend"), lambda row: "" if given("backend")(row) == "eager" else given("backend")(row)),
-        (Head("device"), given("device")),
-        (Head("data set"), given("dataset")),
-        (
-            Head("seed", numeric=True),
-            lambda row: str(row.planned.job.seed) if "dataset" in row.planned.job.settings.given else "",
-        ),
-        (Head("process", numeric=True), _process),
-        (
-            Head("state", keep=2),
-            lambda row: f"{row.state}: {plain(row.planned.reason)}" if row.planned.reason else row.state,
-        ),
-        (
-            Head("about", numeric=True, keep=2),
-            lambda row: duration(row.seconds) if row.state == "run" else "",
-        ),
-    )
+def _given(key: str) -> Callable[[Row], str]:
+    return lambda row: plain(row.planned.job.settings.given.get(key, ""))
 
 
 def _has_network(row: Row) -> bool:
@@ -122,10 +86,37 @@ def _process(row: Row) -> str:
     return "" if number is None else str(number + 1)
 
 
+_FIELDS: Fields[Row] = (
+    (Head("job"), lambda row: row.planned.job.id),
+    (Head("task", keep=2), lambda row: row.planned.job.task),
+    (Head("network", keep=2), lambda row: plain(row.planned.job.arch) if _has_network(row) else ""),
+    (
+        Head("input", "px", numeric=True),
+        lambda row: str(row.planned.job.input_size) if _has_network(row) else "",
+    ),
+    (Head("batch", numeric=True, keep=2), _given("batch_size")),
+    (Head("precision"), _given("precision")),
+    (Head("backend"), lambda row: "" if _given("backend")(row) == "eager" else _given("backend")(row)),
+    (Head("device"), _given("device")),
+    (Head("data set"), _given("dataset")),
+    (
+        Head("seed", numeric=True),
+        lambda row: str(row.planned.job.seed) if "dataset" in row.planned.job.settings.given else "",
+    ),
+    (Head("process", numeric=True), _process),
+    (
+        Head("state", keep=2),
+        lambda row: f"{row.state}: {plain(row.planned.reason)}" if row.planned.reason else row.state,
+    ),
+    (
+        Head("about", numeric=True, keep=2),
+        lambda row: duration(row.seconds) if row.state == "run" else "",
+    ),
+)
+
+
 def _at(plan: Plan) -> str:
     """Return where jobs run, where that is several places, and how long it would take one after the other."""
-    from bench.units import duration
-
     if len(plan.places) == 1:
         from bench.records.environment import card_of
 

@@ -140,14 +140,21 @@ def fixed(value: float, model: float, digits: int) -> str:
     return f"{round(value, decimals):,.{max(decimals, 0)}f}"
 
 
+def with_ends(value: float, low: float, high: float, factor: float = 1.0) -> tuple[str, str]:
+    """Return a number over a factor with the digits that its interval allows, and that interval: ``47``, ``46 – 48``.
+
+    An interval of which an end is not known is an empty text.
+    """
+    digits, shown = digits_for(value, low, high), value / factor
+    known = math.isfinite(low) and math.isfinite(high)
+    ends = " – ".join(fixed(end / factor, shown, digits) for end in (low, high)) if known else ""
+    return significant(shown, digits), ends
+
+
 def ranged(value: float, low: float, high: float, scale: Scale) -> str:
-    """Return a number with the digits that its interval allows, as tables have it: ``47 ms (46 – 48)``."""
-    digits, shown = digits_for(value, low, high), value / scale.factor
-    text = f"{significant(shown, digits)} {scale.symbol}".rstrip()
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return text
-    ends = (fixed(end / scale.factor, shown, digits) for end in (low, high))
-    return f"{text} ({' – '.join(ends)})"
+    """Return a number with its interval in one text: ``47 ms (46 – 48)``."""
+    text, ends = with_ends(value, low, high, scale.factor)
+    return f"{text} {scale.symbol}".rstrip() + (f" ({ends})" if ends else "")
 
 
 def duration(seconds: float | None) -> str:

@@ -130,11 +130,11 @@ class Reproduction:
         """Return how far a try is from the published accuracy; where there is none, from no error."""
         return abs(one.share.value - (self.published.top1 if self.published else 1.0))
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> JsonObject:
         """Return plain values; what is not a number is None."""
         one, published = self.evaluation, self.published
         low, high = one.top1.interval
-        plain: dict[str, object] = finite_json(
+        plain: JsonObject = finite_json(
             {
                 "network": one.label,
                 "data": one.data,

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -35,6 +37,7 @@ from bench.report.figures._style import (
     family_name,
     looks,
     number_axis,
+    ticks_at,
 )
 
 # --- accuracies ---
@@ -239,17 +242,23 @@ FIXED: _Layout = ("compressed", 0.12, 0.1)  # for panels of a fixed shape side b
 
 
 def grid(
-    width: float, height: float, columns: int, count: int, layout: _Layout | None = None
+    count: int,
+    columns: int,
+    size: tuple[float, float],
+    layout: _Layout | None = None,
+    *,
+    more: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of so many panels in rows of so many columns.
+    """Return a figure of so many panels in rows of so many columns at most.
 
-    Width and height are in inches; `layout` is matplotlib's engine and its padding in inches, by default that
-    of `canvas`.
+    `size` is the width and height of a panel in inches, and `more` that of what stands beside and below all of them;
+    `layout` is matplotlib's engine and its padding in inches, by default that of `canvas`.
     """
-    drawing = canvas(width, height)
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    drawing = canvas(size[0] * columns + more[0], size[1] * rows + more[1])
     if layout is not None:
         drawing.set_layout_engine(layout[0], w_pad=layout[1], h_pad=layout[2])
-    rows = math.ceil(count / columns)
     cells = drawing.add_gridspec(rows, columns)
     places = [cells[divmod(i, columns)] for i in range(count)]
     if layout != FIXED and columns > 1:  # the last is as wide as its row has room
@@ -260,11 +269,9 @@ def grid(
 
 def panels(count: int, *, wide: bool = False, height: float = 4.6) -> tuple[Figure, list[Axes]]:
     """Return a figure of so many panels, two beside each other, or where they are `wide` one below the other."""
-    columns = 1 if wide or count == 1 else 2
-    width = 9.8 if wide else (5.4 * 2 if columns == 2 else 8.2)
-    height = math.ceil(count / columns) * height * (1.3 if wide else 1.0)
+    size = (9.8, height * 1.3) if wide else (8.2 if count == 1 else 5.4, height)
     return grid(
-        width, height, columns, count, ("constrained", 0.1, 0.08)
+        count, 1 if wide else 2, size, ("constrained", 0.1, 0.08)
     )  # titles keep clear of other panels
 
 
@@ -361,6 +368,32 @@ def draw_scatter(
     return drawing
 
 
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a panel, the first on top, at its left."""
+    ticks_at(axes.yaxis, range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+
+
+def draw_cells(axes: Axes, colours: Sequence[Any], names: Sequence[str], **edges: Any) -> None:
+    """Draw a square of cells of these colours, row by row, with the names of both sides; a cell is 1 wide.
+
+    Squares, not an image: a page that fetches nothing shows no image of an SVG.
+    """
+    corners, count = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]), len(names)
+    squares = [corners + np.array([column, row]) for row, column in np.ndindex(count, count)]
+    axes.add_collection(PolyCollection(squares, facecolors=colours, **edges))
+    axes.set_xlim(0, count)
+    axes.set_ylim(count, 0)
+    axes.set_aspect("equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        ticks_at(axis, [i + 0.5 for i in range(count)], names)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
 def accuracy_axis(axes: Axes, label: str) -> None:
     """Make the upright axis one of accuracies, with room above and below."""
     number_axis(axes.yaxis, label, "%")
@@ -374,7 +407,15 @@ def whole_numbers(axes: Axes, label: str) -> None:
 
 
 def draw_marks(
-    axes: Axes, rows: pd.DataFrame, across: str, up: str, look: Look, *, size: float, **errors: Any
+    axes: Axes,
+    rows: pd.DataFrame,
+    across: str,
+    up: str,
+    look: Look,
+    *,
+    size: float,
+    hollow: bool = False,
+    **errors: Any,
 ) -> None:
     """Draw the points of a family, column `up` against `across`.
 
@@ -382,8 +423,8 @@ def draw_marks(
     hides in another of its colour.
     """
     style: dict[str, Any] = {"marker": look.marker, "markersize": size, "linestyle": "", "color": look.colour}
-    if errors.get("markerfacecolor") != SURFACE:
-        style |= {"markeredgecolor": SURFACE, "markeredgewidth": 0.5}
+    face = {"markerfacecolor": SURFACE}
+    style |= face if hollow else {"markeredgecolor": SURFACE, "markeredgewidth": 0.5}
     if errors:
         axes.errorbar(rows[across], rows[up], elinewidth=1, zorder=3, **style, **errors)
     else:
@@ -398,8 +439,7 @@ def draw_points(axes: Axes, rows: pd.DataFrame, across: str, up: str, look: Look
     doubtful = in_doubt(rows, across, up)
     for hollow, some in ((False, rows[~doubtful]), (True, rows[doubtful])):
         for style, part in by_family(some, look):
-            face = SURFACE if hollow else style.colour
-            draw_marks(axes, part, across, up, style, size=6, yerr=part[f"{up}_sd"], markerfacecolor=face)
+            draw_marks(axes, part, across, up, style, size=6, hollow=hollow, yerr=part[f"{up}_sd"])
     places = zip(rows[across], rows[up], rows["label"], rows[f"{up}_sd"], strict=True)
     return [Point(x, y, text, radius=4, spread=spread) for x, y, text, spread in places]
 

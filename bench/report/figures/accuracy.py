@@ -39,7 +39,7 @@ from bench.report.figures._shared import (
     whole_numbers,
     worthwhile,
 )
-from bench.report.figures._style import MUTED, SURFACE, legend, log_axis, number_axis, tick
+from bench.report.figures._style import MUTED, legend, log_axis, number_axis, tick
 
 # --- MACs ---
 
@@ -94,8 +94,7 @@ def _balls(kind: AccuracyKind, most: float, axes: Axes, look: Looks) -> Labels:
             rows["macs"], rows["value"], s=areas, color=style.colour, alpha=0.25, linewidth=0, zorder=2
         )
         for hollow, some in rows.groupby(in_doubt(rows, "macs", "value")):
-            face = SURFACE if hollow else style.colour
-            draw_marks(axes, some, "macs", "value", style, size=5, yerr=some["spread"], markerfacecolor=face)
+            draw_marks(axes, some, "macs", "value", style, size=5, hollow=bool(hollow), yerr=some["spread"])
         halos = [math.sqrt(area) / 2 for area in areas]
         places = zip(rows["macs"], rows["value"], rows["label"], halos, rows["spread"], strict=True)
         points += [Point(x, y, text, halo=halo, spread=spread) for x, y, text, halo, spread in places]

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
@@ -22,8 +21,8 @@ from bench.analysis.evaluations import Evaluations
 from bench.errors import StoreError
 from bench.records.outputs import Answers, Outputs
 from bench.report.figures import figure
-from bench.report.figures._shared import FIXED, grid, heading, not_drawn
-from bench.report.figures._style import COLOURS, GRID, drawable, footnote, ticks_at
+from bench.report.figures._shared import FIXED, draw_cells, grid, heading, not_drawn
+from bench.report.figures._style import COLOURS, GRID, drawable, footnote
 from bench.units import percent
 
 _Floats = npt.NDArray[np.float64]
@@ -99,9 +98,7 @@ def _confusion(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # no
         return None
     shown = every[:_DATA_SETS]
     side = 5.4 if max(len(c.classes) for c in shown) <= 10 else 8.2
-    columns = 2 if len(shown) > 1 and side < 6 else 1
-    height = (side + 0.9) * math.ceil(len(shown) / columns)
-    drawing, panels = grid(side * columns, height, columns, len(shown), FIXED)
+    drawing, panels = grid(len(shown), 2 if side < 6 else 1, (side, side + 0.9), FIXED)
     for axes, confusion in zip(panels, shown, strict=True):
         _confusion_panel(axes, confusion)
         axes.set_title(confusion.title)
@@ -169,10 +166,7 @@ def _confusion_panel(axes: Axes, confusion: _Confusion) -> None:
     shares, names = confusion.shares, [drawable(name, 20) for name in confusion.classes]
     worst = _most_confused(shares, len(names) ** 2)
     kept = _mistaken(worst, len(names))
-    _cells(axes, shares[np.ix_(kept, kept)])
-    ticks_at(axes.xaxis, range(len(kept)), [names[k] for k in kept])
-    ticks_at(axes.yaxis, range(len(kept)), [names[k] for k in kept])
-    axes.tick_params(length=0)
+    _cells(axes, shares[np.ix_(kept, kept)], [names[k] for k in kept])
     axes.tick_params(axis="x", rotation=90 if max(map(len, names)) > 3 else 0)
     axes.set_ylabel("True class")
     pairs = [
@@ -194,34 +188,26 @@ def _mistaken(worst: Sequence[tuple[int, int]], classes: int) -> list[int]:
     return sorted(kept or range(_MOST_CLASSES))
 
 
-def _cells(axes: Axes, shares: _Floats) -> None:
+def _cells(axes: Axes, shares: _Floats, names: Sequence[str]) -> None:
     """Draw a cell for each pair of classes, the darker the more frequent, with its share in per cent."""
-    count = len(shares)
+    count = len(names)
     wrong = np.nan_to_num(shares * (1 - np.eye(count)))
     darkness = _DARKEST * wrong / max(wrong.max(), 1e-9)
     colours = [
         to_rgba(GRID) if true == taken else to_rgba(COLOURS[0], darkness[true, taken])
-        for true in range(count)
-        for taken in range(count)
+        for true, taken in np.ndindex(darkness.shape)
     ]
-    corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-    squares = [corners + np.array([taken, true]) for true in range(count) for taken in range(count)]
-    axes.add_collection(PolyCollection(squares, facecolors=colours, edgecolors=GRID, linewidths=0.7))
+    draw_cells(axes, colours, names, edgecolors=GRID, linewidths=0.7)
     for true, taken in np.argwhere(np.nan_to_num(shares) >= _WRITTEN):
         text = f"{100 * shares[true, taken]:.0f}"
-        axes.text(taken, true, text, ha="center", va="center", fontsize=8 if count <= 10 else 7)
-    axes.set_xlim(-0.5, count - 0.5)
-    axes.set_ylim(count - 0.5, -0.5)
-    axes.set_aspect("equal")
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+        size = 8 if count <= 10 else 7
+        axes.text(taken + 0.5, true + 0.5, text, ha="center", va="center", fontsize=size)
 
 
 # --- kernels ---
 
 _NETWORKS = 6
 _MOST_KERNELS = 96  # of a network
-_COLUMNS = 3
 _SIDE = 3.5  # of a panel in inches
 _FINE = 6  # pixels of the picture a weight
 
@@ -242,11 +228,10 @@ def _kernels(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa
     shown = known[:_NETWORKS]
     if not shown:
         return None
-    columns = 2 if len(shown) in {2, 4} else min(len(shown), _COLUMNS)
-    rows = math.ceil(len(shown) / columns)
     images = [_mosaic(kernels[:_MOST_KERNELS]) for _, kernels in shown]
     tallest = max(image.shape[0] / image.shape[1] for image in images)
-    drawing, panels = grid(_SIDE * columns, (_SIDE * tallest + 0.6) * rows, columns, len(shown), FIXED)
+    columns = 2 if len(shown) in {2, 4} else 3
+    drawing, panels = grid(len(shown), columns, (_SIDE, _SIDE * tallest + 0.6), FIXED)
     for axes, image, (answers, kernels) in zip(panels, images, shown, strict=True):
         axes.imshow(image, interpolation="none")
         axes.set_anchor("NW")

@@ -22,6 +22,7 @@ from bench.report.figures._shared import (
     by_machine,
     conditions,
     heading,
+    name_rows,
     not_drawn,
     reached,
     spans,
@@ -39,7 +40,6 @@ from bench.report.figures._style import (
     log_axis,
     looks,
     number_axis,
-    ticks_at,
 )
 from bench.report.tables._view import interval
 from bench.units import Scale, digits_for, fixed, show, significant
@@ -141,8 +141,7 @@ def _say_left_out(axes: Axes, rows: pd.DataFrame, some: pd.DataFrame, key: str) 
     (measured, failed), (drawn, named) = counts
     words = [f"the {drawn} best of {measured}"] if drawn < measured else []
     words += [f"{named} of {failed} that failed"] if named < failed else []
-    if words:
-        axes.set_title(" · ".join([axes.get_title("left"), *words]))
+    axes.set_title(" · ".join([axes.get_title("left"), *words]))
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, bars: _Bars, look: Looks, common: Sequence[str]) -> None:
@@ -159,12 +158,10 @@ def _panel(axes: Axes, rows: pd.DataFrame, bars: _Bars, look: Looks, common: Seq
         end = value if math.isnan(high) else min(high, max(reach))
         own = spoken(*(flag for flag in doubts_of(row, bars.key) if flag not in common))
         texts.append(_words(value, low, high, bars) + (f"  {own}" if own else ""))
-        ground = (
-            {"facecolor": SURFACE, "edgecolor": "none", "pad": 1.0} if high > end else None
-        )  # of a bar below it
+        on_bar = {"facecolor": SURFACE, "edgecolor": "none", "pad": 1.0} if high > end else None
         axes.annotate(
             texts[-1], (end, row["place"]), (7, 0), textcoords="offset points", va="center", fontsize=8,
-            bbox=ground, zorder=4,
+            bbox=on_bar, zorder=4,
         )  # fmt: skip
     _axis(axes, measured, bars, reach, logarithmic=logarithmic, letters=max(map(len, texts)))
     for row in failed.to_dict("records"):
@@ -172,10 +169,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, bars: _Bars, look: Looks, common: Seq
             f"{STATUS_WORDS.get(row['why'], row['why'])}", (0, row["place"]), (6, 0),
             ("axes fraction", "data"), "offset points", va="center", fontsize=8, color=MUTED,
         )  # fmt: skip
-    ticks_at(axes.yaxis, rows["place"].tolist(), [drawable(label) for label in rows["label"]])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
+    name_rows(axes, [drawable(label) for label in rows["label"]])
 
 
 def _words(value: float, low: float, high: float, bars: _Bars) -> str:

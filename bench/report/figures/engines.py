@@ -61,8 +61,7 @@ def _engines(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noqa
     if not panels:
         return None
     shown = panels[:_PANELS]
-    columns = min(2, len(shown))
-    drawing, axes_of = grid(columns * 4.6, math.ceil(len(shown) / columns) * 3.6, columns, len(shown))
+    drawing, axes_of = grid(len(shown), 2, (4.6, 3.6))
     all_looks = looks(sorted({point.name for panel in shown for point in panel.points}))
     for axes, panel in zip(axes_of, shown, strict=True):
         _draw(axes, panel, all_looks)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from bench.analysis.evaluations import Evaluation, Evaluations, Robustness
 from bench.facts.reproduction import Reproduction
 from bench.plan.corruption import SEVERITIES
 from bench.report.figures import figure
-from bench.report.figures._shared import FIXED, accuracy_axis, grid, heading, not_drawn
+from bench.report.figures._shared import FIXED, accuracy_axis, grid, heading, name_rows, not_drawn
 from bench.report.figures._style import (
     COLOURS,
     GRID,
@@ -70,14 +69,8 @@ def _accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # noq
     keys = {"measured": _key("o", COLOURS[0], COLOURS[0]), "published": _key("D", INK, SURFACE)}
     if not any(_is_comparable(one) for _, rows in shown for one in rows):
         del keys["published"]
-    legend(
-        drawing,
-        list(keys.values()),
-        list(keys),
-        [not_drawn([*by_data], shown)],
-        loc="outside lower left",
-        ncols=2,
-    )
+    note = not_drawn(by_data, shown)
+    legend(drawing, list(keys.values()), list(keys), [note], loc="outside lower left", ncols=2)
     return drawing
 
 
@@ -105,10 +98,7 @@ def _accuracy_panel(axes: Axes, rows: Sequence[Reproduction]) -> None:
         word = one.word + (f": {', or '.join(one.causes)}" if one.causes else "")
         text = f"{percent(share.value)}  {word}" if one.published else percent(share.value)
         axes.annotate(text, (reached, place), (9, 0), textcoords="offset points", va="center", fontsize=8)
-    ticks_at(axes.yaxis, range(len(ranked)), [drawable(one.evaluation.label, 40) for one in ranked])
-    axes.set_ylim(len(ranked) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
+    name_rows(axes, [drawable(one.evaluation.label, 40) for one in ranked])
     number_axis(axes.xaxis, "Top-1 accuracy", "%")
     _with_room(axes)
 
@@ -139,9 +129,7 @@ def _reliability(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # 
     if not known:
         return None
     shown = known[:_PANELS]
-    columns = min(3, len(shown))
-    rows = math.ceil(len(shown) / columns)
-    drawing, panels = grid(3.5 * columns, 4.1 * rows, columns, len(shown), FIXED)
+    drawing, panels = grid(len(shown), 3, (3.5, 4.1), FIXED)
     for axes, one in zip(panels, shown, strict=True):
         _reliability_panel(axes, one)
     footnote(drawing, [not_drawn(known, shown)])
@@ -154,15 +142,9 @@ def _reliability_panel(axes: Axes, one: Evaluation) -> None:
     most = max(each.images for each in made.bins)
     for each in made.bins:
         axes.plot([each.confidence] * 2, [each.low, each.high], color=COLOURS[0], linewidth=1, zorder=2)
-    axes.scatter(
-        [each.confidence for each in made.bins],
-        [each.accuracy for each in made.bins],
-        s=[12 + 110 * each.images / most for each in made.bins],
-        color=COLOURS[0],
-        alpha=0.85,
-        linewidth=0,
-        zorder=3,
-    )
+    points = [(each.confidence, each.accuracy, 12 + 110 * each.images / most) for each in made.bins]
+    across, up, areas = zip(*points, strict=True)
+    axes.scatter(across, up, s=areas, color=COLOURS[0], alpha=0.85, linewidth=0, zorder=3)
     told = f"error {percent(made.error)}, by chance {percent(made.perfect)}\n{drawable(one.data, 40)}"
     number_axis(axes.xaxis, f"Confidence\n{told}", "%")
     number_axis(axes.yaxis, "Told right", "%")
@@ -192,9 +174,8 @@ def _corruption(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # n
     first = [one for one in known if one.data == known[0].data]
     shown = first[:_LINES]
     names = list(dict.fromkeys(name for one in shown for name in one.shares))
-    columns = min(5, len(names)) if len(names) > 4 else len(names)
-    rows = math.ceil(len(names) / columns)
-    drawing, panels = grid(max(2.3 * columns, 4.6), 2.2 * rows + 0.7, columns, len(names))
+    columns = min(5, len(names))
+    drawing, panels = grid(len(names), columns, (max(2.3, 4.6 / columns), 2.2), more=(0, 0.7))
     for axes, name in zip(panels, names, strict=True):
         _corruption_panel(axes, name, shown)
     high = max(axes.get_ylim()[1] for axes in panels)
@@ -203,24 +184,15 @@ def _corruption(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:  # n
         axes.set_ylabel("Top-1 accuracy" if at % columns == 0 else "")
         axes.set_xlabel("Severity")
     keys = [Line2D([], [], marker=_MARKERS[i], color=COLOURS[i], markersize=5) for i in range(len(shown))]
-    texts = [f"{one.network}" for one in shown]
-    legend(
-        drawing,
-        keys,
-        texts,
-        [not_drawn(known, shown, "network")],
-        loc="outside lower left",
-        ncols=min(3, len(keys)),
-    )
+    note, texts = not_drawn(known, shown, "network"), [one.network for one in shown]
+    legend(drawing, keys, texts, [note], loc="outside lower left", ncols=min(3, len(keys)))
     return drawing
 
 
 def _corruption_panel(axes: Axes, name: str, shown: Sequence[Robustness]) -> None:
     for i, one in enumerate(shown):
-        by: Mapping[int, object] = one.shares.get(name, {})
-        shares = {0: one.clean, **one.shares.get(name, {})} if by else {}
-        places = list(shares)
-        values = [share.value for share in shares.values()]
+        shares = {0: one.clean, **by} if (by := one.shares.get(name)) else {}
+        places, values = list(shares), [share.value for share in shares.values()]
         ends = np.array([share.interval for share in shares.values()]).reshape(-1, 2)
         axes.fill_between(places, ends[:, 0], ends[:, 1], color=COLOURS[i], alpha=0.15, linewidth=0)
         axes.plot(places, values, marker=_MARKERS[i], markersize=4, color=COLOURS[i], linewidth=1.3)

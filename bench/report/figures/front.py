@@ -43,7 +43,7 @@ from bench.report.figures._shared import (
     reached,
     worthwhile,
 )
-from bench.report.figures._style import SURFACE, drawable, log_axis
+from bench.report.figures._style import drawable, log_axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _panel(machine: str, cost: _Cost, kind: AccuracyKind, axes: Axes, look: Look
             draw_marks(
                 axes, some, "cost", "value", style, size=7 if on_front else 5.5,
                 xerr=np.abs([some["cost"] - some["low"], some["high"] - some["cost"]]), yerr=some["spread"],
-                markerfacecolor=SURFACE if hollow else style.colour, alpha=1.0 if on_front or hollow else 0.5,
+                hollow=hollow, alpha=1.0 if on_front or hollow else 0.5,
             )  # fmt: skip
             labels = some.loc[named[some.index], ["cost", "value", "label", "spread"]].itertuples(index=False)
             points += [Point(x, y, text, 4.5, first=on_front, spread=spread) for x, y, text, spread in labels]

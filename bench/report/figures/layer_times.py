@@ -81,7 +81,7 @@ def _icicles(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     if not every:
         return None
     tables = every[:_MOST]
-    drawing, panels = grid(10.8, 3.1 * len(tables) + 0.5, 1, len(tables))
+    drawing, panels = grid(len(tables), 1, (10.8, 3.1), more=(0, 0.5))
     for axes, table in zip(panels, tables, strict=True):
         _icicle(axes, table)
     layers = (layer for table in tables for layer in table.layers)
@@ -159,10 +159,7 @@ def _scatters(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     if not every:
         return None
     tables = every[:_MOST]
-    columns = min(2, len(tables))
-    drawing, panels = grid(
-        5.6 * columns + 0.8, 4.4 * math.ceil(len(tables) / columns) + 0.4, columns, len(tables)
-    )
+    drawing, panels = grid(len(tables), 2, (5.6, 4.4), more=(0.8, 0.4))
     for axes, table in zip(panels, tables, strict=True):
         _scatter(axes, table)
     layers = (layer for table in tables for layer in _multiplying(table))
@@ -218,7 +215,7 @@ def _differences(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     if not every:
         return None
     pairs = every[:_MOST]
-    drawing, panels = grid(10.0, 4.2 * len(pairs) + 0.4, 1, len(pairs))
+    drawing, panels = grid(len(pairs), 1, (10.0, 4.2), more=(0, 0.4))
     for axes, (of, against) in zip(panels, pairs, strict=True):
         _side_by_side(axes, of, against)
     shown = {id(table): table for pair in pairs for table in pair}.values()

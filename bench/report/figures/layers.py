@@ -45,7 +45,7 @@ def _layers(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
         return None
     rows = _listed(table, lists)
     shown = _largest(rows)
-    drawing, panels = grid(10.8, 2.0 * len(shown) + 0.4, 2, 2 * len(shown))
+    drawing, panels = grid(2 * len(shown), 2, (5.4, 2.0), more=(0, 0.4))
     parts = [(row, *column) for row in shown.to_dict("records") for column in _COLUMNS]
     for axes, (row, key, unit, name) in zip(panels, parts, strict=True):
         _panel(axes, lists[row["run"], row["network"]], key, unit)
@@ -74,10 +74,8 @@ def _largest(rows: pd.DataFrame) -> pd.DataFrame:
 def _panel(axes: Axes, layers: pd.DataFrame, key: str, unit: str) -> None:
     values, places = layers[key].to_numpy(dtype=np.float64), np.arange(1, len(layers) + 1)
     kinds = np.array([_kind(str(kind)) for kind in layers["kind"]])
-    for (
-        kind,
-        colour,
-    ) in _KINDS.items():  # one path for all bars of a kind: each of its own takes ten times the bytes
+    for kind, colour in _KINDS.items():
+        # One path for all bars of a kind: each of its own takes ten times the bytes.
         bars = (kinds == kind) & (values > 0)
         heights = np.stack([np.zeros(bars.sum()), values[bars], np.full(bars.sum(), np.nan)], axis=1)
         axes.plot(

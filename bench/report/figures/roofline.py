@@ -26,7 +26,7 @@ from bench.report.figures._shared import (
     heading,
     in_doubt,
 )
-from bench.report.figures._style import SURFACE, log_axis
+from bench.report.figures._style import log_axis
 from bench.units import show
 
 
@@ -71,8 +71,7 @@ def _panel(title: str, rows: pd.DataFrame, axes: Axes, look: Looks) -> Labels:
     peak, bandwidth = (float(rows[key].iloc[0]) for key in ("peak", "bandwidth"))  # MAC/s, B/s
     for style, part in by_family(rows, look):
         for hollow, some in part.groupby(in_doubt(part, "throughput", "macs")):
-            face = SURFACE if hollow else style.colour
-            draw_marks(axes, some, "intensity", "attained", style, size=6.5, markerfacecolor=face)
+            draw_marks(axes, some, "intensity", "attained", style, size=6.5, hollow=bool(hollow))
     ridge = peak / bandwidth
     ceiling = f"roof: {show(bandwidth, 'B/s')}, {show(peak, 'MAC/s')}"
     label = f"Multiply-accumulates per byte moved; {ceiling}"

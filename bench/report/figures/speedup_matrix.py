@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from bench.analysis.versus import speedups
 from bench.report.figures import figure
-from bench.report.figures._shared import grid, heading, not_drawn
-from bench.report.figures._style import COLOURS, GRID, INK, MUTED, drawable, ticks_at
+from bench.report.figures._shared import draw_cells, grid, heading, not_drawn
+from bench.report.figures._style import COLOURS, GRID, INK, MUTED, drawable
 from bench.report.tables._view import interval
 from bench.units import fixed, significant
 
@@ -45,12 +44,11 @@ def _speedup_matrix(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None: 
     shown = parts[:_PANELS]
     most = max(min(rows["network"].nunique(), _MOST) for _, rows in shown)
     side = most * (0.78 if most <= _INTERVALS else 0.46)
-    columns = min(2, len(shown))
     longest = max(len(drawable(name, _LETTERS)) for _, rows in shown for name in rows["network"])
     upright = most > _FLAT or longest > _FLAT_LETTERS
     beside = 0.9 + 0.065 * longest  # inches, of the names, so that cells are as wide as their numbers need
-    height = math.ceil(len(shown) / columns) * (max(side, 1.6) + (max(1.5, beside) if upright else 1.5))
-    drawing, panels = grid(columns * (max(side, 2.4) + max(1.6, beside)), height, columns, len(shown))
+    height = max(side, 1.6) + (max(1.5, beside) if upright else 1.5)
+    drawing, panels = grid(len(shown), 2, (max(side, 2.4) + max(1.6, beside), height))
     several = len({rows["run"].iloc[0] for _, rows in parts}) > 1
     for axes, ((run, quantity), rows) in zip(panels, shown, strict=True):
         _panel(axes, rows, 90 if upright else 0)
@@ -74,25 +72,13 @@ def _panel(axes: Axes, rows: pd.DataFrame, turned: int) -> None:
         for key in ("speedup", "low", "high", "decided")
     )
     reach = np.nanmax(np.abs(np.log(ratio)), initial=math.log(1.1))
-    # Squares, not an image: a page that fetches nothing shows no image of an SVG.
-    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-    squares = [corners + np.array([column, row]) for row, column in np.ndindex(ratio.shape)]
     colours = [_shade(math.log(one) / reach) for one in ratio.flat]
-    axes.add_collection(PolyCollection(squares, facecolors=colours, linewidths=0))
-    axes.set_xlim(0, len(names))
-    axes.set_ylim(len(names), 0)
-    axes.set_aspect("equal")
+    draw_cells(axes, colours, [drawable(name, _LETTERS) for name in names], linewidths=0)
     room = len(names) <= _INTERVALS
     for row, column in np.argwhere(np.isfinite(ratio)):
         place, ends = (row, column), (low[row, column], high[row, column])
         _cell(axes, place, ratio[place], ends, INK if decided[place] else MUTED, room=room)
-    texts = [drawable(name, _LETTERS) for name in names]
-    ticks_at(axes.xaxis, [i + 0.5 for i in range(len(names))], texts)
-    ticks_at(axes.yaxis, [i + 0.5 for i in range(len(names))], texts)
-    axes.tick_params(length=0)
     axes.tick_params(axis="x", rotation=turned)
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
     axes.set_xlabel("Baseline")
     axes.set_ylabel("Network")
 

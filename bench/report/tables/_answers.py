@@ -8,7 +8,7 @@ from bench.analysis.answers import Answer, Pick
 from bench.report.tables.cells import Cell, Fields, Head, View, view_of
 from bench.report.tables.formats import to_markdown
 from bench.report.text import markdown, plain
-from bench.units import DASH, Scale, ranged
+from bench.units import DASH, Scale, with_ends
 
 _LONGEST = 1000  # letters of a sentence, whose names come from outside
 
@@ -23,8 +23,7 @@ def picks_view(answer: Answer) -> View:
     scale = Scale.of(answer.picks[0].budget, "s")
 
     def cell(pick: Pick) -> Cell:
-        text, _, around = ranged(pick.time, pick.low, pick.high, Scale(scale.factor, "")).partition(" (")
-        return Cell(text, around.rstrip(")"), pick.time)
+        return Cell(*with_ends(pick.time, pick.low, pick.high, scale.factor), pick.time)
 
     fields: Fields[Pick] = (
         (Head("Budget", scale.symbol, numeric=True), lambda pick: f"{pick.budget / scale.factor:,.12g}"),

@@ -14,7 +14,7 @@ from bench.analysis.flags import Leaders, flags_of
 from bench.records.flags import spoken
 from bench.report.tables.cells import EMPTY, SPOKEN, Cell, Head, View
 from bench.report.text import plain
-from bench.units import DASH, Better, Scale, digits_for, fixed, show, significant
+from bench.units import DASH, Better, Scale, digits_for, show, with_ends
 
 Row = Mapping[str, Any]
 
@@ -58,37 +58,36 @@ def whole(row: Row, column: Column, _scale: Scale) -> Cell:
 
 def number(row: Row, column: Column, scale: Scale) -> Cell:
     """Show a number in the column's scale with the digits that its interval allows, and the interval as a note."""
-    value, low, high = (row.get(column.key + end, math.nan) for end in ("", "_low", "_high"))
-    if missing(value):
+    if missing(row[column.key]):
         return EMPTY
-    digits = digits_for(value, low, high)
+    value, low, high = (_known(row.get(column.key + end)) for end in ("", "_low", "_high"))
     if 0 < abs(value) < 1e-3 * scale.factor and column.unit != "1":  # a plain count has no unit to tell it by
-        return Cell(show(value, column.unit, digits), sort=float(value))
-    shown = value / scale.factor
-    if missing(low) or missing(high):
-        return Cell(significant(shown, digits), sort=float(value))
-    note = " – ".join(fixed(end / scale.factor, shown, digits) for end in (low, high))
-    return Cell(significant(shown, digits), note, float(value), ends=(float(low), float(high)))
+        return Cell(show(value, column.unit, digits_for(value, low, high)), sort=value)
+    text, ends = with_ends(value, low, high, scale.factor)
+    return Cell(text, ends, value, ends=(low, high) if ends else ())
+
+
+def _known(value: Any) -> float:
+    return math.nan if missing(value) else float(value)
 
 
 def share(row: Row, column: Column, _scale: Scale) -> Cell:
     """Show a fraction as a percentage, with its interval where it has one."""
-    value, low, high = (row.get(column.key + end, math.nan) for end in ("", "_low", "_high"))
-    if missing(value):
+    value, low, high = (_known(row.get(column.key + end)) for end in ("", "_low", "_high"))
+    if math.isnan(value):
         return EMPTY
-    ends = "" if missing(low) or missing(high) else f"{100 * low:.1f} – {100 * high:.1f}"
-    return Cell(f"{100 * value:.1f}", ends, float(value))
+    ends = interval(low, high, lambda end: f"{100 * end:.1f}")
+    return Cell(f"{100 * value:.1f}", "" if ends == DASH else ends, value)
 
 
 def spread(row: Row, column: Column, scale: Scale) -> Cell:
     """Show the mean of a fraction as a percentage, with its standard deviation where there is one."""
-    value, deviation = row[column.key], row.get(f"{column.key}_sd", math.nan)
-    if missing(value) or missing(deviation):
+    value, deviation, *ends = (_known(row.get(column.key + end)) for end in ("", "_sd", "_low", "_high"))
+    if math.isnan(value) or math.isnan(deviation):
         return share(row, column, scale)
     decimals = 2 if deviation < 0.0005 else 1
-    ends = tuple(float(row.get(f"{column.key}_{end}", math.nan)) for end in ("low", "high"))
     text = f"{100 * value:.{decimals}f} ± {100 * deviation:.{decimals}f}"
-    return Cell(text, sort=float(value), ends=ends if all(map(math.isfinite, ends)) else ())
+    return Cell(text, sort=value, ends=tuple(ends) if all(map(math.isfinite, ends)) else ())
 
 
 def seeds(row: Row, _column: Column, _scale: Scale) -> Cell:
@@ -148,9 +147,8 @@ def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
         elif column.show == "always" or (texts and (column.show != "telling" or _telling(rows, column.key))):
             shown.append(column)
     filled = [_column(table, rows, column) for column in shown]
-    return View(
-        [head for head, _ in filled], [[cells[i] for _, cells in filled] for i in range(len(rows))], common
-    )
+    by_row = [[cells[i] for _, cells in filled] for i in range(len(rows))]
+    return View([head for head, _ in filled], by_row, common)
 
 
 def _column(table: pd.DataFrame, rows: Sequence[Row], column: Column) -> tuple[Head, list[Cell]]:
@@ -161,8 +159,8 @@ def _column(table: pd.DataFrame, rows: Sequence[Row], column: Column) -> tuple[H
         best = {i for ahead in leaders_of(rows, column, [cell.text for cell in cells]) for i in ahead.best}
         cells = [replace(cell, best=i in best) for i, cell in enumerate(cells)]
     stored = "fraction" if column.unit == "%" else column.unit.replace("1/s", "images/s").removeprefix("1")
-    head = Head(column.title, scale.symbol, column.numeric, spoken(*remarks), not column.narrow)
-    return replace(head, stored=stored if column.numeric else None, keep=column.keep), cells
+    told = spoken(*remarks), not column.narrow, stored if column.numeric else None, column.keep
+    return Head(column.title, scale.symbol, column.numeric, *told), cells
 
 
 def leaders_of(rows: Sequence[Mapping[Any, Any]], column: Column, texts: Sequence[str]) -> Iterator[Leaders]:

@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 
 from bench.analysis.engines import EngineRow
-from bench.report.tables._view import interval
 from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, view_of
 from bench.report.text import plain
 from bench.stats.verdicts import show_p
-from bench.units import digits_for, fixed, percent, show, significant
+from bench.units import percent, show, significant, with_ends
 
 
 def engines_view(rows: Sequence[EngineRow], *, narrow: bool = False) -> View:
@@ -29,14 +28,8 @@ def engines_view(rows: Sequence[EngineRow], *, narrow: bool = False) -> View:
 def _latency(row: EngineRow) -> Cell:
     if row.latency is None:
         return EMPTY if row.status == "ok" else Cell(plain(row.status))
-    value, low, high = row.latency.estimate, row.latency.low, row.latency.high
-    digits = digits_for(value, low, high)
-    ends = (
-        ""
-        if math.isnan(low)
-        else interval(1e3 * low, 1e3 * high, lambda end: fixed(end, 1e3 * value, digits))
-    )
-    return Cell(significant(1e3 * value, digits), ends, value, flags=row.flags)
+    text, ends = with_ends(row.latency.estimate, row.latency.low, row.latency.high, 1e-3)
+    return Cell(text, ends, row.latency.estimate, flags=row.flags)
 
 
 def _speedup(row: EngineRow) -> Cell:
@@ -114,14 +107,7 @@ _FIELDS: Fields[EngineRow] = (
 )
 
 _WIDE = (
-    "Throughput",
-    "Batch",
-    "Peak memory",
-    "Loading",
-    "Files",
-    "Threads used",
-    "In its precision",
-    "Clipped",
-    "Mean difference",
+    *("Throughput", "Batch", "Peak memory", "Loading", "Files"),
+    *("Threads used", "In its precision", "Clipped", "Mean difference"),
 )
 _OF_ACCURACY = ("Top-1", "Lost")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -48,118 +49,106 @@ _NOTES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """All that is read of the evaluations of some runs."""
+@dataclass(frozen=True, eq=False)
+class EvaluationTables:
+    """All tables of the evaluations of some runs; none where there are no evaluations."""
 
     every: Evaluations
-    judged: Sequence[Reproduction]
-    pairs: Sequence[Pair]
-    agreement: Sequence[Agreement]
-    corruption: Sequence[Robustness]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> _Reading:
-        """Read the evaluations of a frame."""
-        every = Evaluations.of(frame)
-        return cls(every, Reproduction.of_each(every), every.pairs(), every.agreements(), every.robustness())
+    def of(cls, frame: pd.DataFrame) -> EvaluationTables:
+        """Return the tables of all evaluations of a frame."""
+        return cls(Evaluations.of(frame))
+
+    @cached_property
+    def _judged(self) -> list[Reproduction]:
+        return Reproduction.of_each(self.every)
+
+    @cached_property
+    def _pairs(self) -> list[Pair]:
+        return self.every.pairs()
+
+    @cached_property
+    def _agreement(self) -> list[Agreement]:
+        return self.every.agreements()
+
+    @cached_property
+    def _corruption(self) -> list[Robustness]:
+        return self.every.robustness()
 
     @property
     def verdicts(self) -> list[str]:
         """Return the verdicts on published accuracies and on orders of labels, in sentences."""
-        told = [one for one in self.judged if one.published is not None or one.remark or one.unread]
+        told = [one for one in self._judged if one.published is not None or one.remark or one.unread]
         return [plain(one.sentence, 2000) for one in told]
 
-    def to_json(self) -> dict[str, list[Mapping[str, object]]]:
-        """Return all that the tables show as plain values, lists by the names of the tables, with every class."""
-        told = [one.to_json() for one in self.judged]
+    @cached_property
+    def titled(self) -> list[tuple[str, str, View, str]]:
+        """(key, title, view, note) of each table that has rows."""
+        tries = [(one, each) for one in self._judged for each in one.tries]
+        corruption = view_of(self._corruption, _corruption_fields(self._corruption))
+        views = {
+            "accuracy": ("Accuracy", view_of(self._judged, _accuracy_fields(self._judged))),
+            "left_out": ("Left out", view_of(self.every.undecoded()[:_MOST_LEFT_OUT], _LEFT_OUT)),
+            "tries": ("What was tried", view_of(tries, _TRIES)),
+            "pairs": ("Networks against each other", view_of(self._pairs, _PAIRS)),
+            "agreement": ("Agreement", view_of(self._agreement, _AGREEMENT)),
+            "corruption": ("Corrupted images", corruption),
+            "classes": ("By class", _classes_view(self.every)),
+        }
+        filled = [(key, title, view) for key, (title, view) in views.items() if view.rows]
+        return [(key, title, view.told_once("Data"), _NOTES[key]) for key, title, view in filled]
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """(name, CSV with unrounded numbers) of each table that has rows."""
+        filled = ((name, rows) for name, rows in self.values.items() if rows)
+        return [(f"evaluation_{name}.csv", csv_text(pd.DataFrame(rows))) for name, rows in filled]
+
+    @property
+    def values(self) -> dict[str, list[Mapping[str, object]]]:
+        """All that the tables show as plain values, lists by the names of the tables, with every class."""
+        told = [(one, one.to_json()) for one in self._judged]
+        undecoded = self.every.undecoded()
         return {
             "accuracy": [
-                {**values, **one.evaluation.to_json(), "tries": len(one.tries)}
-                for one, values in zip(self.judged, told, strict=True)
+                {**values, **one.evaluation.to_json(), "tries": len(one.tries)} for one, values in told
             ],
-            "left_out": [
-                {"data": data, "image": image, "reason": reason}
-                for data, image, reason in self.every.undecoded()
-            ],
+            "left_out": [{"data": data, "image": image, "reason": why} for data, image, why in undecoded],
             "tries": [
                 {"network": one.evaluation.label, "data": one.evaluation.data, **each}
-                for one, values in zip(self.judged, told, strict=True)
-                for each in _mappings(values["tries"])
+                for one, values in told
+                for each in values["tries"]
             ],
-            "pairs": [one.to_json() for one in self.pairs],
-            "agreement": [one.to_json() for one in self.agreement],
-            "corruption": [row for one in self.corruption for row in _corruption_rows(one)],
+            "pairs": [one.to_json() for one in self._pairs],
+            "agreement": [one.to_json() for one in self._agreement],
+            "corruption": [row for one in self._corruption for row in _corruption_rows(one)],
             "classes": [_class_row(one, each) for one in self.every.plain for each in one.by_class()],
         }
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationTables:
-    """All tables of the evaluations of some runs; none where there are no evaluations."""
-
-    verdicts: Sequence[str]  # sentences
-    titled: Sequence[tuple[str, str, View, str]]  # (key, title, view, note) of each table that has rows
-    files: Sequence[tuple[str, str]]  # (name, CSV with unrounded numbers)
-    values: Mapping[
-        str, Sequence[Mapping[str, object]]
-    ]  # the same as plain values, by the names of the tables
 
     def terminals(self) -> Iterable[Terminal]:
         """Yield each table for a terminal, the verdicts below the first."""
         for key, title, view, note in self.titled:
             yield Terminal(view, title, [*(self.verdicts if key == "accuracy" else ()), note])
 
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> EvaluationTables:
-        """Return the tables of all evaluations of a frame."""
-        read = _Reading.of(frame)
-        values = read.to_json()
-        tries = [(one, each) for one in read.judged for each in one.tries]
-        views = {
-            "accuracy": ("Accuracy", view_of(read.judged, _accuracy_fields(read.judged))),
-            "left_out": ("Left out", view_of(read.every.undecoded()[:_MOST_LEFT_OUT], _LEFT_OUT)),
-            "tries": ("What was tried", view_of(tries, _TRIES)),
-            "pairs": ("Networks against each other", view_of(read.pairs, _PAIRS)),
-            "agreement": ("Agreement", view_of(read.agreement, _AGREEMENT)),
-            "corruption": (
-                "Corrupted images",
-                view_of(read.corruption, _corruption_fields(read.corruption)),
-            ),
-            "classes": ("By class", _classes_view(read.every)),
-        }
-        titled = [
-            (key, title, view.told_once("Data"), _NOTES[key])
-            for key, (title, view) in views.items()
-            if view.rows
-        ]
-        files = [
-            (f"evaluation_{name}.csv", csv_text(pd.DataFrame(rows))) for name, rows in values.items() if rows
-        ]
-        return cls(read.verdicts, titled, files, values)
-
-
-def _mappings(rows: object) -> list[Mapping[str, object]]:
-    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
-
 
 def _corruption_rows(one: Robustness) -> list[Mapping[str, object]]:
-    rows: list[Mapping[str, object]] = []
-    for name, by in one.shares.items():
-        for severity, share in by.items():
-            low, high = share.interval
-            who = {"network": one.network, "data": one.data, "corruption": name, "severity": severity}
-            rows.append(
-                {**who, "images": share.images, "top1": share.value, "top1_low": low, "top1_high": high}
-            )
-    return rows
+    who = {"network": one.network, "data": one.data}
+    return [
+        {**who, "corruption": name, "severity": severity, **_top1(share)}
+        for name, by in one.shares.items()
+        for severity, share in by.items()
+    ]
+
+
+def _top1(share: Share) -> dict[str, object]:
+    low, high = share.interval
+    return {"images": share.images, "top1": share.value, "top1_low": low, "top1_high": high}
 
 
 def _class_row(one: Evaluation, each: ClassShare) -> Mapping[str, object]:
-    low, high = each.right.interval
-    who = {"network": one.label, "data": one.data, "class": each.name, "images": each.right.images}
-    numbers = {"top1": each.right.value, "top1_low": low, "top1_high": high}
-    return {**who, **numbers, "taken_for": each.taken_for, "taken": each.taken}
+    who = {"network": one.label, "data": one.data, "class": each.name}
+    return {**who, **_top1(each.right), "taken_for": each.taken_for, "taken": each.taken}
 
 
 # --- cells ---
@@ -213,6 +202,10 @@ def _published(one: Reproduction) -> Cell:
     return Cell(f"{100 * one.published.top1:.2f}", plain(one.published.source), one.published.top1)
 
 
+def _among(one: Reproduction) -> Cell:
+    return EMPTY if one.evaluation.among is None else _percents(one.evaluation.among)
+
+
 _ACCURACY: Fields[Reproduction] = (
     (Head("Network"), lambda one: plain(one.evaluation.label)),
     (Head("Data"), lambda one: plain(one.evaluation.data)),
@@ -231,12 +224,7 @@ _ACCURACY: Fields[Reproduction] = (
 
 
 _RUN: Fields[Reproduction] = ((Head("Run", keep=2), lambda one: plain(one.evaluation.run)),)
-_AMONG: Fields[Reproduction] = (
-    (
-        Head("Among its classes", "%", numeric=True, note="top-1"),
-        lambda one: EMPTY if one.evaluation.among is None else _percents(one.evaluation.among),
-    ),
-)
+_AMONG: Fields[Reproduction] = ((Head("Among its classes", "%", numeric=True, note="top-1"), _among),)
 
 
 def _accuracy_fields(rows: Sequence[Reproduction]) -> Fields[Reproduction]:
@@ -252,9 +240,7 @@ def _images(one: Evaluation) -> Cell:
 
 
 def _reaches(one: Reproduction, tried: Try) -> str:
-    if one.published is None:
-        return DASH
-    return "yes" if tried.reaches else "no"
+    return DASH if one.published is None else "yes" if tried.reaches else "no"
 
 
 _TRIES: Fields[tuple[Reproduction, Try]] = (
@@ -301,9 +287,8 @@ _AGREEMENT: Fields[Agreement] = (
 
 def _corruption_fields(rows: Sequence[Robustness]) -> Fields[Robustness]:
     """Return the columns of the table of corrupted images: means over all, and of each kind that any row has."""
-    kinds = [
-        kind for kind, names in KINDS.items() if any(name in one.shares for one in rows for name in names)
-    ]
+    made = {name for one in rows for name in one.shares}
+    kinds = [kind for kind, names in KINDS.items() if made & {*names}]
     return (
         (Head("Network"), lambda one: plain(one.network)),
         (Head("Data"), lambda one: plain(one.data)),
@@ -338,10 +323,9 @@ def _relative(one: Robustness) -> Cell:
 
 
 def _corruptions(one: Robustness) -> Cell:
-    images = sum(len(by) for by in one.shares.values())
-    return Cell(
-        str(len(one.shares)), "" if one.whole else f"{images} of 75 severities", float(len(one.shares))
-    )
+    severities = sum(map(len, one.shares.values()))
+    note = "" if one.whole else f"{severities} of 75 severities"
+    return Cell(str(len(one.shares)), note, float(len(one.shares)))
 
 
 # --- by class ---
@@ -352,22 +336,19 @@ def _classes_view(every: Evaluations) -> View:
     first = next((one for one in every.plain if one.answers is not None), None)
     if first is None:
         return View([], [])
-    shown = [one for one in every.plain if one.images_key == first.images_key and one.answers is not None]
-    columns = [{each.name: each for each in one.by_class()} for one in shown[:_MOST_NETWORKS]]
+    alike = [one for one in every.plain if one.images_key == first.images_key and one.answers is not None]
+    shown = alike[:_MOST_NETWORKS]
+    columns = [{each.name: each for each in one.by_class()} for one in shown]
     names = list(columns[0])
     if len(names) > _MOST_CLASSES:
         names = sorted(names, key=lambda name: columns[0][name].right.value)[:_MOST_CLASSES]
     heads = [Head("Class"), Head("Images", numeric=True, keep=0)]
-    heads += [Head(plain(one.label), "%", numeric=True) for one in shown[:_MOST_NETWORKS]]
+    heads += [Head(plain(one.label), "%", numeric=True) for one in shown]
     rows = []
     for name in names:
         of = columns[0][name]
         cells = [_percents(by[name].right) if name in by else EMPTY for by in columns]
-        taken = Cell(
-            plain(of.taken_for) or DASH,
-            f"{of.taken:,} of {of.right.images:,}" if of.taken else "",
-            float(of.taken),
-        )
-        label = Cell(plain(name), sort=plain(name))
-        rows.append([label, _count(of.right.images), *cells, taken])
+        often = f"{of.taken:,} of {of.right.images:,}" if of.taken else ""
+        taken = Cell(plain(of.taken_for) or DASH, often, float(of.taken))
+        rows.append([Cell(plain(name), sort=plain(name)), _count(of.right.images), *cells, taken])
     return View([*heads, Head("Taken for, most often", note=plain(first.label))], rows)

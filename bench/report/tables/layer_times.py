@@ -24,7 +24,7 @@ from bench.report.text import plain
 from bench.stats.effects import Effect
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import show_p
-from bench.units import DASH, Scale, digits_for, fixed, percent, show, significant
+from bench.units import DASH, Scale, percent, show, significant, with_ends
 
 _BETWEEN = "between layers"
 _DIRECT = "functions of"  # before the class of a module that runs operators itself
@@ -36,10 +36,7 @@ def _type(layer: Layer) -> str:
 
 def _time(time: Interval, scale: Scale) -> Cell:
     """Show a time in the scale of the column, with its interval as a note."""
-    digits = digits_for(time.estimate, time.low, time.high)
-    shown = time.estimate / scale.factor
-    note = interval(time.low, time.high, lambda end: fixed(end / scale.factor, shown, digits))
-    return Cell(significant(shown, digits), "" if note == DASH else note, time.estimate)
+    return Cell(*with_ends(time.estimate, time.low, time.high, scale.factor), time.estimate)
 
 
 def _shape(output: Sequence[int]) -> str:
@@ -81,7 +78,7 @@ def _view(table: LayerTable) -> View:
 
 
 def _cells(layer: Layer, table: LayerTable, scale: Scale, *, training: bool) -> list[Cell]:
-    backward = [Cell(_number(layer.backward / scale.factor))] if training else []
+    backward = [Cell(significant(layer.backward / scale.factor))] if training else []
     return [
         Cell(plain(layer.name)),
         Cell(plain(_type(layer))),
@@ -100,10 +97,6 @@ def _cells(layer: Layer, table: LayerTable, scale: Scale, *, training: bool) -> 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}" if math.isfinite(share) else DASH
-
-
-def _number(value: float) -> str:
-    return significant(value) if math.isfinite(value) else DASH
 
 
 def _title(table: LayerTable) -> str:

@@ -35,7 +35,7 @@ from bench.report import exports
 from bench.report.exports import EXPORTS, Export, Results
 from bench.report.exports._library import library
 from bench.report.exports._numbers import file_names
-from bench.report.exports.measurements import _long_csv, long_parquet
+from bench.report.exports.measurements import _csv, long_parquet
 from bench.report.exports.timm import _file_name, _timm_csv, _timm_frame, _variants
 from bench.report.text import markdown
 from bench.stats.answers import Share
@@ -55,7 +55,7 @@ def everything() -> Run:
 
 def test_csv_has_every_row_with_raw_samples() -> None:
     frame = to_frame([everything()])
-    rows = list(csv.DictReader(io.StringIO(_long_csv([everything()]))))
+    rows = list(csv.DictReader(io.StringIO(_csv(Results([everything()])))))
     assert [r["job_id"] for r in rows] == frame["job_id"].tolist()
     assert {*frame.columns, "value"} - {"outputs", "evaluation"} == set(rows[0])
     assert [r["value"] for r in rows] == [r["median"] for r in rows]
@@ -69,7 +69,7 @@ def test_csv_has_every_row_with_raw_samples() -> None:
 
 def test_parquet_gives_the_frame_back() -> None:
     frame = to_frame([everything()])
-    back = pd.read_parquet(io.BytesIO(long_parquet([everything()])))
+    back = pd.read_parquet(io.BytesIO(long_parquet(to_frame([everything()]))))
     columns = frame.columns.drop(["outputs", "evaluation"]).tolist()
     assert [column for column in back if column != "value"] == columns
     assert back["value"].dropna().tolist() == back["median"].dropna().tolist()
@@ -86,7 +86,9 @@ def test_parquet_gives_the_frame_back() -> None:
 
 
 def test_parquet_types_do_not_depend_on_what_is_there() -> None:
-    whole, empty = (pq.read_schema(io.BytesIO(long_parquet([r]))) for r in (everything(), make_run([])))
+    whole, empty = (
+        pq.read_schema(io.BytesIO(long_parquet(to_frame([r])))) for r in (everything(), make_run([]))
+    )
     assert whole.names == empty.names
     assert {str(t) for t in whole.types} == {
         "string",
@@ -97,7 +99,7 @@ def test_parquet_types_do_not_depend_on_what_is_there() -> None:
         "list<element: string>",
     }
     assert whole.field("samples").type == empty.field("samples").type
-    assert whole == pq.read_schema(io.BytesIO(long_parquet([make_run(list(records([VGG16])))])))
+    assert whole == pq.read_schema(io.BytesIO(long_parquet(to_frame([make_run(list(records([VGG16])))]))))
 
 
 def table_of(seen: Iterable[Record]) -> pd.DataFrame:

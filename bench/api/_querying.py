@@ -160,10 +160,11 @@ def _table_of(folder: Path) -> Path:
     key = "|".join([*states, __version__, str(_code())])
     table = cache_folder() / "tables" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.parquet"
     if not table.is_file():
+        from bench.analysis.frame import to_frame
         from bench.report.exports.measurements import long_parquet
 
         tip = "free space there, or name another folder in BENCH_CACHE"
-        write_file(table, long_parquet(by_machine(read_run(folder))), tip=tip)
+        write_file(table, long_parquet(to_frame(by_machine(read_run(folder)))), tip=tip)
     return table
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.analysis.frame import to_frame
 from bench.api import _querying
 from bench.records.store import read_run
 from bench.report.exports.measurements import long_parquet
@@ -31,7 +32,7 @@ QUERIES = (
 
 def main() -> None:
     run = Path(sys.argv[1] if len(sys.argv) > 1 else "results/cpu-reference")
-    rows = pq.read_table(pa.BufferReader(long_parquet([read_run(run)])))
+    rows = pq.read_table(pa.BufferReader(long_parquet(to_frame([read_run(run)]))))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "all.parquet"
         pq.write_table(pa.concat_tables([rows] * (ROWS // len(rows) + 1)).slice(0, ROWS), file)

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from bench.analysis.comparison import compare_table
+from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.frame import to_frame
 from bench.errors import ConfigError, nearest, together
 from bench.records.store import Run
@@ -51,6 +52,24 @@ class Results:
     def names(self) -> str:
         """The names of the runs, for messages."""
         return ", ".join(run.name for run in self.runs)
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The evaluations of weights as they are, with answers.
+
+        Raises:
+            ConfigError: where there is none.
+        """
+        if plain := [one for one in Evaluations.of(self.frame).plain if one.top1.images]:
+            return plain
+        tip = "bench evaluate NET --data D tests weights on images"
+        raise ConfigError(f"no evaluation in {self.names}", tip)
+
+    @property
+    def nothing_measured(self) -> ConfigError:
+        """What is raised where no network has a number."""
+        message = f"nothing is measured of any network in {self.names}"
+        return ConfigError(message, "bench run NET measures one")
 
     def required(self, **examples: str) -> list[str]:
         """Return the options that the format cannot do without, which are named by an example each.

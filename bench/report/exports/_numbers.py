@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, count
 
 import pandas as pd
 
@@ -98,20 +99,10 @@ def file_names(names: Iterable[str]) -> Mapping[str, str]:
     made: dict[str, str] = {}
     for name in dict.fromkeys(names):
         short = re.sub(r"[^\w.+-]+", "-", name).strip("-.")[:_LONGEST] or "network"
-        made[name] = next(each for each in _numbered(short) if each.lower() not in _lower(made))
+        numbered = chain([short], (f"{short}-{number}" for number in count(2)))
+        taken = {other.lower() for other in made.values()}
+        made[name] = next(each for each in numbered if each.lower() not in taken)
     return made
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    number = 1
-    while True:
-        number += 1
-        yield f"{name}-{number}"
-
-
-def _lower(made: Mapping[str, str]) -> set[str]:
-    return {name.lower() for name in made.values()}
 
 
 def started(results: Results) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from bench import __version__
-from bench.analysis.evaluations import Evaluation, Evaluations
+from bench.analysis.evaluations import Evaluation
 from bench.analysis.flags import Row
 from bench.errors import ConfigError
 from bench.records.flags import doubts, explain
@@ -85,11 +85,7 @@ def _evaluations(results: Results) -> list[Evaluation]:
     Raises:
         ConfigError: where there is none, or where they are on several data sets.
     """
-    plain = [one for one in Evaluations.of(results.frame).plain if one.top1.images]
-    if not plain:
-        raise ConfigError(
-            f"no evaluation in {results.names}", "bench evaluate NET --data D tests weights on images"
-        )
+    plain = results.evaluations
     if len(data := dict.fromkeys(one.data for one in plain)) > 1:
         tip = "choose one: --where \"evaluation ~ '*DATA*'\""
         raise ConfigError(f"one data set is named, and evaluations are on {', '.join(data)}", tip)
@@ -132,9 +128,7 @@ def _model_card(results: Results) -> Files:
         if numbers_of(row):
             rows.setdefault(row["network"], []).append(row)
     if not rows:
-        raise ConfigError(
-            f"nothing is measured of any network in {results.names}", "bench run NET measures one"
-        )
+        raise results.nothing_measured
     index: dict[str, list[dict[str, object]]] = {}
     if "dataset" in results.options:
         dataset = _hub_id(results.options["dataset"])
@@ -169,10 +163,6 @@ def _card(network: str, rows: Sequence[Row], results: Sequence[dict[str, object]
     return "\n".join(parts)
 
 
-def _value(number: Number) -> Cell:
-    return flagged(Cell(_words(number)(number.value)), number.flags)
-
-
 def _interval(number: Number) -> str:
     if number.low is None or number.high is None:
         return DASH
@@ -201,7 +191,7 @@ def _words(number: Number) -> Callable[[float], str]:
 
 _FIELDS: Fields[Number] = [
     (Head("Quantity"), lambda number: number.quantity.title),
-    (Head("Value", numeric=True), _value),
+    (Head("Value", numeric=True), lambda one: flagged(Cell(_words(one)(one.value)), one.flags)),
     (Head("95 % interval", numeric=True), _interval),
 ]
 

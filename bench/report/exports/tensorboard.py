@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from bench.analysis.flags import Row
@@ -48,47 +48,36 @@ def _tensorboard(results: Results) -> Files:
 def _write(results: Results, folder: Path) -> None:
     rows, when = rows_of(results), started(results)
     labels = file_names(_name(row) for row in rows)
-    with _Log(folder, when) as log:
-        log.add(_config(rows, when))
+    with _log(folder, when) as add:
+        add(_config(rows, when))
     for row in rows:
-        with _Log(folder / labels[_name(row)], when) as log:
-            _add_row(log, row, when)
+        with _log(folder / labels[_name(row)], when) as add:
+            _add_row(add, row, when)
     _write_trainings(results, folder / "trainings")
-    with _Log(folder / "figures", when) as log:
+    with _log(folder / "figures", when) as add:
         for summary in _figures(results):
-            log.add(summary)
+            add(summary)
 
 
-class _Log:
-    """A file of events, open for writing; use as a context manager.
+_Add = Callable[..., None]  # a summary, and of a curve its epoch as `step`
 
-    Args:
-        folder: that it is in; made with those above.
-        when: the time of its events, in seconds since 1970.
+
+@contextmanager
+def _log(folder: Path, when: float) -> Iterator[_Add]:
+    """Give the function that adds a summary to a file of events in a folder, which is made with those above.
+
+    `when` is the time of the events, in seconds since 1970.
     """
+    event = library("tensorboard.compat.proto.event_pb2").Event
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _FILE).open("wb") as file:
+        writer = library("tensorboard.summary.writer.record_writer").RecordWriter(file)
 
-    def __init__(self, folder: Path, when: float) -> None:
-        self._event = library("tensorboard.compat.proto.event_pb2").Event
-        self._when = when
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / _FILE).open("wb")
-        self._writer = library("tensorboard.summary.writer.record_writer").RecordWriter(self._file)
-        self._write(file_version="brain.Event:2")
+        def write(**fields: Any) -> None:
+            writer.write(event(wall_time=when, **fields).SerializeToString())
 
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-    def add(self, summary: Any, step: int = 0) -> None:
-        """Write a summary."""
-        self._write(summary=summary, step=step)
-
-    def _write(self, **fields: Any) -> None:
-        self._writer.write(self._event(wall_time=self._when, **fields).SerializeToString())
+        write(file_version="brain.Event:2")
+        yield lambda summary, step=0: write(summary=summary, step=step)
 
 
 # --- rows of the comparison ---
@@ -98,20 +87,17 @@ def _name(row: Row) -> str:
     return f"{row['run']} {row['label']}"
 
 
-def _add_row(log: _Log, row: Row, when: float) -> None:
+def _add_row(add: _Add, row: Row, when: float) -> None:
     """Write how a row was run, its numbers with their intervals, and what is doubted of them."""
     numbers = numbers_of(row)
-    log.add(
-        library("tensorboard.plugins.hparams.summary_v2").hparams_pb(
-            _hyperparameters(row), start_time_secs=when
-        )
-    )
+    hparams = library("tensorboard.plugins.hparams.summary_v2")
+    add(hparams.hparams_pb(_hyperparameters(row), start_time_secs=when))
     for number in numbers:
         for end, value in number.ends.items():
-            log.add(_scalar(f"{number.quantity.name}/{end}", value, _description(number)))
+            add(_scalar(f"{number.quantity.name}/{end}", value, _description(number)))
     if said := doubted(numbers):
         text = "\n".join(f"- **{markdown(name)}**: {markdown(words)}" for name, words in said.items())
-        log.add(library("tensorboard.plugins.text.summary_v2").text_pb("in doubt", text))
+        add(library("tensorboard.plugins.text.summary_v2").text_pb("in doubt", text))
 
 
 def _hyperparameters(row: Row) -> dict[str, str | int | float]:
@@ -129,9 +115,8 @@ def _config(rows: list[Row], when: float) -> Any:
         hparams.Metric(f"{name}/value", display_name=f"{name} ({q.unit})", description=q.about)
         for name, q in known.items()
     ]
-    return hparams.hparams_config_pb(
-        [hparams.HParam(name) for name in names], metrics, time_created_secs=when
-    )
+    parameters = [hparams.HParam(name) for name in names]
+    return hparams.hparams_config_pb(parameters, metrics, time_created_secs=when)
 
 
 def _scalar(tag: str, value: float, description: str = "") -> Any:
@@ -160,11 +145,11 @@ def _write_trainings(results: Results, folder: Path) -> None:
     trainings = {" ".join(map(str, key)): rows for key, rows in curves.groupby(_TRAINING, sort=False)}
     names = file_names(trainings)
     for name, rows in trainings.items():
-        with _Log(folder / names[name], seconds(rows["started_at"].iloc[0])) as log:
+        with _log(folder / names[name], seconds(rows["started_at"].iloc[0])) as add:
             for measurement, detail in zip(rows["measurement"], rows["detail"], strict=True):
                 for epoch, value in enumerate(detail["by_epoch"], start=1):
                     if isinstance(value, int | float) and math.isfinite(value):
-                        log.add(_scalar(f"by epoch/{measurement}", value), epoch)
+                        add(_scalar(f"by epoch/{measurement}", value), epoch)
 
 
 # --- figures ---

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from bench.analysis.evaluations import Evaluation, Evaluations
+from bench.analysis.evaluations import Evaluation
 from bench.analysis.keys import VARIANT
 from bench.analysis.machine import dig, torch_version
-from bench.errors import ConfigError
+from bench.errors import listed
 from bench.plan.task import INPUT
 from bench.records.flags import doubts
 from bench.records.store import Run
@@ -34,9 +34,7 @@ def _speeds(results: Results) -> str:
     """Return `_timm_csv`, and say what its columns do not."""
     table = results.table
     if _timm_frame(table).empty:
-        raise ConfigError(
-            f"nothing is measured of any network in {results.names}", "bench run NET measures one"
-        )
+        raise results.nothing_measured
     lost = _variants(table)
     _tell_lost(results, lost)
     if not lost and (name := _file_name(results.runs, table)):
@@ -64,8 +62,7 @@ def _timm_frame(table: pd.DataFrame) -> pd.DataFrame:
     are at the largest batch, medians and not means; nothing is rounded. What timm keeps in the name of its file
     (device, precision, ...) is not in its columns: `_variants` names what would be lost.
     """
-    speed, trained = table["throughput"], table["train_throughput"]
-    sizes = table["input_size"]
+    speed, trained, sizes = (table[key] for key in ("throughput", "train_throughput", "input_size"))
     frame = pd.DataFrame(
         {
             "model": _models(table),
@@ -150,36 +147,26 @@ def _digits(version: object) -> str:
 )
 def _accuracies(results: Results) -> str:
     """Return one row a network and its weights, the most accurate first, and say what its columns do not."""
-    plain = [one for one in Evaluations.of(results.frame).plain if one.top1.images]
-    if not plain:
-        raise ConfigError(
-            f"no evaluation in {results.names}", "bench evaluate NET --data D tests weights on images"
-        )
+    plain = results.evaluations
     for images in dict.fromkeys(f"{one.data}, {one.top1.images:,} images" for one in plain):
         results.remark(f"tested on {images}")
     _tell_doubts(results, [one.label for one in plain if doubts(one.flags)])
     counts = results.table.dropna(subset="parameters").set_index("network")["parameters"].to_dict()
     sizes = results.frame.set_index("job_id")["input_size"].to_dict()
     if lacking := [one.label for one in plain if one.network not in counts]:
-        told = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
-        results.remark(f"param_count is empty of {told}: export a run beside that counts them (--task cost)")
+        some = listed(lacking)
+        results.remark(f"param_count is empty of {some}: export a run beside that counts them (--task cost)")
     rows = pd.DataFrame([_accuracy_row(one, counts.get(one.network), sizes[one.job]) for one in plain])
-    _tell_lost(
-        results, _lost(pd.DataFrame(map(_way, plain)), zip(rows["model"], rows["img_size"], strict=True))
-    )
+    names = zip(rows["model"], rows["img_size"], strict=True)
+    _tell_lost(results, _lost(pd.DataFrame(map(_way, plain)), names))
     return csv_text(rows.sort_values("top1", ascending=False, kind="stable"))
 
 
 def _way(one: Evaluation) -> dict[str, str]:
     """Return how weights were evaluated, as far as timm's columns do not say it."""
     named = {key: str(value) for key, value in one.conditions.items()}
-    return {
-        "run": one.run,
-        "network": one.network,
-        "data": one.data,
-        **named,
-        "transform": str(one.transform),
-    }
+    who = {"run": one.run, "network": one.network, "data": one.data}
+    return {**who, **named, "transform": str(one.transform)}
 
 
 def _accuracy_row(one: Evaluation, parameters: float | None, size: float) -> dict[str, object]:

@@ -33,9 +33,10 @@ from bench.analysis.machine import device_name, dig, torch_version
 from bench.io import uncollected
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
+from bench.records.environment import leaves
 from bench.records.line import decode, encode, shared
 from bench.records.record import Measurement
-from bench.report._summary import _flatten
+from bench.report._summary import _environment
 from bench.stats.samples import mean, median, sd
 
 RESNET = by_name("resnet18")[0]
@@ -178,9 +179,10 @@ environments = st.dictionaries(st.sampled_from(["cpu", "gpu", "torch", "packages
 @given(environments, st.sampled_from(["cpu", "cuda", "cuda:1", "cuda:x", "mps"]))
 def test_any_environment_is_read_without_an_error(environment: dict[str, object], device: str) -> None:
     asked = job(RESNET, "infer", **speed(device))
-    row = one_row(to_frame([make_run([record(asked, RESNET, environment=environment)])]))
+    run = make_run([record(asked, RESNET, environment=environment)])
+    row = one_row(to_frame([run]))
     assert row["device_name"] is None or isinstance(row["device_name"], str)
-    assert all(isinstance(v, str) for pair in _flatten(environment) for v in pair)
+    assert all(isinstance(v, str) for pair in _environment(run) for v in pair)
     assert torch_version(environment) is None or isinstance(torch_version(environment), str)
 
 
@@ -191,12 +193,12 @@ def test_device_names() -> None:
     assert torch_version({"packages": {"torch": "2.11.0"}}) == "2.11.0"
 
 
-def test_dig_and_flatten() -> None:
+def test_dig_and_leaves() -> None:
     data = {"a": [{"b": 1}, {"b": None}], "c": [1, 2]}
     assert dig(data, "a", 0, "b") == 1
     assert dig(data, "a", 2, "b") is None
     assert dig(data, "c", "b") is None
-    assert dict(_flatten(data)) == {"a.0.b": "1", "c": "1, 2"}
+    assert dict(leaves(data)) == {"a.0.b": 1, "a.1.b": None, "c": [1, 2]}
 
 
 def test_reading_leaves_the_collector_as_it_was() -> None:

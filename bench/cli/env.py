@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from bench.cli import _options as options
 from bench.cli._common import handled
@@ -25,25 +25,16 @@ def _print(document: Mapping[str, object]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from bench.records.environment import leaves
+
     table = Table(box=None, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for path, value in _leaves(document):
+    for path, value in leaves(document):
         if path == "no_cuda" and value is None:  # as there is CUDA
             continue
         table.add_row(escape(path), escape(_words(path, value)))
     stdout().print(table)
-
-
-def _leaves(value: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
-    for name, inner in value.items():
-        if isinstance(inner, Mapping) and inner:
-            yield from _leaves(inner, f"{path}{name}.")
-        elif isinstance(inner, list) and inner and isinstance(inner[0], Mapping):
-            for i, item in enumerate(inner):
-                yield from _leaves(item, f"{path}{name}.{i}.")
-        else:
-            yield path + name, inner
 
 
 def _words(path: str, value: object) -> str:

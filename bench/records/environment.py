@@ -143,6 +143,19 @@ def _all_parts(environment: JsonObject, devices: Sequence[str], any_card: bool) 
     yield _parts({**machine, "cpu": cpu}, devices, any_card)
 
 
+def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Yield each plain value within nested ones, and each list of such, with the dotted path that leads to it."""
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
+        items = enumerate(value)
+    if not items:
+        yield path, value
+    for key, inner in items:
+        yield from leaves(inner, f"{path}.{key}" if path else str(key))
+
+
 def card_of(environment: JsonObject, device: str) -> JsonObject:
     """Return what is known of the card that a device such as ``cuda:1`` means; empty where nothing is."""
     index = device.partition(":")[2]

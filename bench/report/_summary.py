@@ -18,7 +18,7 @@ from bench.analysis.machine import Drift, dig, torch_version
 from bench.analysis.plausibility import doubts
 from bench.analysis.replicates import pooled
 from bench.io import JsonObject
-from bench.records.environment import card_of
+from bench.records.environment import card_of, leaves
 from bench.records.flags import explain
 from bench.records.record import Record
 from bench.records.store import Run
@@ -119,10 +119,8 @@ def _doubts(frame: pd.DataFrame) -> list[_Doubt]:
     """Return the flags of all numbers, each over all of its processes, and where rows contradict each other."""
     where: defaultdict[str, list[str]] = defaultdict(list)
     numbers = pooled(frame)
-    flagged = numbers[numbers["flags"].map(len) > 0]
-    for label, name, flags, detail in flagged[["label", "measurement", "flags", "detail"]].itertuples(
-        index=False
-    ):
+    flagged = numbers.loc[numbers["flags"].map(len) > 0, ["label", "measurement", "flags", "detail"]]
+    for label, name, flags, detail in flagged.itertuples(index=False):
         for flag in flags:
             where[flag].append(plain(f"{name} of {label}{_uncounted(flag, detail)}"))
     for flag, places in doubts(numbers).items():
@@ -142,13 +140,14 @@ def _environment(run: Run) -> list[tuple[str, str]]:
     """Return what the records of a run agree on; where they do not, up to three values."""
     by_path: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for record in run.records:
-        for path, value in _flatten(record.environment):
-            by_path[path][value] = None
-    return [(plain(path), _values(list(values))) for path, values in sorted(by_path.items())]
-
-
-def _values(values: Sequence[str]) -> str:
-    return plain(" | ".join(values)) if len(values) <= 3 else f"varied, {len(values)} values"
+        for path, value in leaves(record.environment):
+            if value is not None and not isinstance(value, Mapping):
+                text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+                by_path[path][text] = None
+    return [
+        (plain(path), plain(" | ".join(values)) if len(values) <= 3 else f"varied, {len(values)} values")
+        for path, values in sorted(by_path.items())
+    ]
 
 
 def sources(table: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -196,10 +195,8 @@ def _invocations(run: Run) -> list[list[str]]:
     stored = stored if isinstance(stored, list | tuple) else [run.info]
     argvs = [dig(invocation, "argv") for invocation in stored]
     commands = [[str(word) for word in argv] for argv in argvs if isinstance(argv, list | tuple) and argv]
-    return [
-        ["bench", *(argv[1:] if PurePath(argv[0]).name in {"bench", "__main__.py"} else argv)]
-        for argv in commands
-    ]
+    own = {"bench", "__main__.py"}
+    return [["bench", *(argv[1:] if PurePath(argv[0]).name in own else argv)] for argv in commands]
 
 
 def _line(words: Sequence[str]) -> str:
@@ -223,17 +220,3 @@ def _options(words: Sequence[str], kept: Sequence[str]) -> Iterator[str]:
             yield from (word, words[position + 1])
         elif word.partition("=")[0] in kept and "=" in word:
             yield word
-
-
-def _flatten(data: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted path, value as text) for each leaf of nested values; lists of plain values are one leaf."""
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            yield from _flatten(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(data, list | tuple) and any(isinstance(v, Mapping) for v in data):
-        for position, value in enumerate(data):
-            yield from _flatten(value, f"{path}.{position}")
-    elif isinstance(data, list | tuple):
-        yield path, ", ".join(map(str, data))
-    elif data is not None:
-        yield path, str(data)

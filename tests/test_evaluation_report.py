@@ -19,7 +19,7 @@ from bench.contracts import check_figure
 from bench.plan.corruption import NAMES
 from bench.records.store import Run
 from bench.report.figures._style import renderer
-from bench.report.figures.answers import _evaluated_shares
+from bench.report.figures.answers import _shares
 from bench.report.page._html import to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables._columns import comparison_view
@@ -323,4 +323,4 @@ def test_confusion_of_answers_counts_those_of_other_classes_in_no_column(tmp_pat
     record = evaluated(tmp_path, "a", [0, 1, -1, 1], [0, 0, 0, 1], classes=2)
     answers = read(tmp_path, record).plain[0].answers
     assert answers is not None
-    assert _evaluated_shares(answers).tolist() == [[1 / 3, 1 / 3], [0, 1]]
+    assert _shares(answers.labels, answers.top5[:, 0], 2).tolist() == [[1 / 3, 1 / 3], [0, 1]]

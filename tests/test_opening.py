@@ -19,8 +19,7 @@ from bench.analysis.comparison import _COLUMNS as COLUMNS
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.records.store import Run
-from bench.report.tables._answers import picks_note, picks_title, picks_view, sentences
-from bench.report.tables.answers import answers_report
+from bench.report.tables.answers import answers_report, picks_tables, sentences
 from bench.report.tables.cells import Cell
 
 UNITED = {"device_name": "card", "device": "cuda", "input_size": 224, "in_channels": 3, "num_classes": 1000}
@@ -79,12 +78,12 @@ def test_for_each_budget_the_most_accurate_that_holds_it() -> None:
         (0.01, "quick", "none holds it for certain"), (0.02, "quick", "good may hold it, too"),
         (0.03, "good", ""), (0.07, "good", ""), (0.1, "best", ""),
     ]  # fmt: skip
-    shown = picks_view(answer)
+    shown = picks_tables([answer])[0].view
     assert [cell.text for cell in shown.rows[2]] == ["30", "good", "80.0", "20.0", "–"]
     assert [cells[1].best for cells in shown.rows] == [False, False, True, True, True]
     assert shown.rows[2][3] == Cell("20.0", "19.8 – 20.2", 0.02)
     assert (
-        picks_title(answer)
+        picks_tables([answer])[0].title
         == "For a budget: the most accurate, one image at a time, at 224 px on card in fp32"
     )
 
@@ -171,7 +170,7 @@ def test_where_all_latencies_are_in_doubt_batches_decide() -> None:
         "a",
         "a",
     ]  # b's interval lies on both sides of 100 µs
-    assert picks_view(answer).heads[0].unit == "µs"
+    assert picks_tables([answer])[0].view.heads[0].unit == "µs"
 
 
 def test_other_sizes_machines_and_shapes_have_answers_of_their_own() -> None:
@@ -291,7 +290,7 @@ def test_the_accuracy_of_a_short_training_is_none_of_an_engine_that_quantises() 
 def test_networks_without_an_accuracy_are_left_out_by_name() -> None:
     (answer,) = answered(row("a", 10, 0.7), row("b", 20, 0.8), row("net.py:Net", 15))
     assert answer.left_out == ("net.py:Net",)
-    assert picks_note(answer).endswith("Left out, without such an accuracy: net.py:Net.")
+    assert picks_tables([answer])[0].notes[0].endswith("Left out, without such an accuracy: net.py:Net.")
     (none,) = answered(row("a", 10), row("b", 20))
     assert none.sentences[1].startswith("No two of them have an accuracy")
     assert none.picks == ()

@@ -31,9 +31,10 @@ from bench.records.job_files import JobFile
 from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, Record, count
 from bench.records.store import Run
-from bench.report.exports.measurements import _long_csv
+from bench.report.exports import Results
+from bench.report.exports.measurements import _csv
 from bench.report.figures._style import freeze, styled, to_bytes
-from bench.report.figures.answers import _confusion_shares, _mosaic, _most_confused, _stored_answers
+from bench.report.figures.answers import _confusions, _mosaic, _most_confused, _stored_answers
 from bench.report.figures.curves import _power
 from reports import drawn_each
 
@@ -242,7 +243,7 @@ def test_outputs_column_is_the_absolute_path_of_trainings_alone(
         frame["task"] != "accuracy"
     )
     assert to_frame([make_run([scored(RESNET18, 0)])])["outputs"].tolist() == [None]
-    assert str(tmp_path) not in _long_csv([run])
+    assert str(tmp_path) not in _csv(Results([run]))
 
 
 def test_best_training_comes_first_and_its_best_seed_too(tmp_path: Path) -> None:
@@ -305,9 +306,12 @@ def test_kernels_are_those_of_the_six_best_networks_that_have_some(tmp_path: Pat
 # confusion
 
 
-def test_confusion_is_the_share_of_each_true_class_over_all_seeds() -> None:
-    seeds = [answers([0, 0, 1, 1], [0, 0, 0, 1]), answers([0, 1, 1, 0], [0, 0, 0, 1])]
-    shares = _confusion_shares(seeds)
+def test_confusion_is_the_share_of_each_true_class_over_all_seeds(tmp_path: Path) -> None:
+    taken = [[0, 0, 1, 1], [0, 1, 1, 0]]
+    seeds = [answers(each, [0, 0, 0, 1]) for each in taken]
+    seen = [store(scored(RESNET18, i, 0.5), each, tmp_path) for i, each in enumerate(seeds)]
+    (confusion,) = _confusions(to_frame([replace(make_run(seen), path=tmp_path)]))
+    shares = confusion.shares
     np.testing.assert_allclose(shares[:2], [[3 / 6, 3 / 6, 0], [1 / 2, 1 / 2, 0]])
     assert np.isnan(shares[2]).all(), "no test image is of this class"
     assert _most_confused(shares, 5) == [(0, 1), (1, 0)]
@@ -321,7 +325,7 @@ def test_confusion_of_the_best_network_names_what_it_takes_for_what(tmp_path: Pa
     assert axes.get_title("left") == "resnet18 on cifar10 · 83.3 %"
     said = axes.get_xlabel().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
     assert said.endswith("Most often: class 1 as class 2 40.0 %, class 2 as class 0 10.0 %")
-    cells = {(t.get_position()[1], t.get_position()[0]): t.get_text() for t in axes.texts}
+    cells = {(t.get_position()[1] - 0.5, t.get_position()[0] - 0.5): t.get_text() for t in axes.texts}
     assert cells == {(0, 0): "100", (1, 1): "60", (1, 2): "40", (2, 2): "90", (2, 0): "10"}
 
 

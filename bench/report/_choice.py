@@ -11,14 +11,14 @@ import pandas as pd
 
 from bench.analysis.choosing import COSTS, Choice
 from bench.analysis.flags import flags_of
-from bench.io import finite_json
+from bench.io import JsonObject, finite_json
+from bench.report.document import Document
 from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, view_of
 from bench.stats.intervals import binomial_interval
 from bench.units import percent, show, significant
 
 MOST_NAMED = 3  # in a sentence
 MOST_RIVALS = 5  # rows of the table; the sentence says how many there are
-
 
 TITLES = {
     "latency": "Latency",
@@ -85,7 +85,15 @@ def dearer_sentences(choice: Choice, by: _Accuracies) -> list[str]:
     return [f"Beyond the budget, by a factor of {factor}: {described(choice.dearer, choice, by)}."]
 
 
-def answer_json(choice: Choice, columns: Sequence[str]) -> dict[str, object]:
+def answer_document(
+    view: View, answer: list[str], values: JsonObject, remarks: Sequence[str], explained: list[str]
+) -> Document:
+    """Return an answer: sentences, the table, what is to be known of it, and why networks were not chosen."""
+    every = {"answer": answer, **values, "remarks": [*remarks], "explained": explained}
+    return Document(view, above=answer, remarks=remarks, notes=explained, values=every)
+
+
+def answer_json(choice: Choice, columns: Sequence[str]) -> JsonObject:
     """Return what was chosen as plain values, of each network these columns; what is not known is None."""
 
     def plain(rows: pd.DataFrame) -> object:
@@ -160,9 +168,8 @@ def cost_cell(cost: str) -> Callable[[Row], str | Cell]:
 def may_be_better(choice: Choice, by: _Accuracies, why: Callable[[Row], str]) -> list[str]:
     """Return sentences on networks that may be the better choice: one a reason, and of many how many more there are."""
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
-    for _, row in (
-        choice.open.sort_values("accuracy", ascending=False, kind="stable").iloc[:MOST_NAMED].iterrows()
-    ):
+    best = choice.open.sort_values("accuracy", ascending=False, kind="stable").iloc[:MOST_NAMED]
+    for _, row in best.iterrows():
         by_reason[why(row)].append(described(row, choice, by))
     said = [
         f"{', '.join(of)} may be better: {'of each, ' * (len(of) > 1)}{reason}."

@@ -13,6 +13,7 @@ from bench.facts import SETS
 from bench.facts.candidates import Candidates, called
 from bench.report._choice import (
     Row,
+    answer_document,
     answer_json,
     answer_view,
     dearer_sentences,
@@ -22,7 +23,7 @@ from bench.report._choice import (
     rivals_sentences,
 )
 from bench.report.document import Document
-from bench.report.tables.cells import Fields, Head, View, view_of
+from bench.report.tables.cells import Fields, Head, view_of
 from bench.report.tables.formats import Terminal
 from bench.units import percent, show
 
@@ -65,25 +66,17 @@ def choice_document(choice: Choice, candidates: Candidates, explain: Sequence[st
     Raises:
         UnknownNameError: for a pattern of `explain` that no candidate matches.
     """
-    answer, explained = _sentences(choice, candidates), _explained(choice, explain)
-    return Document(
-        _table(choice, candidates),
-        above=answer,
-        remarks=candidates.remarks,
-        notes=explained,
-        values={
-            "answer": answer,
-            **answer_json(choice, _columns(choice)),
-            "remarks": list(candidates.remarks),
-            "explained": explained,
-        },
-    )
-
-
-def _columns(choice: Choice) -> list[str]:
     table = choice.candidates
     ends = [f"{cost}_{end}" for cost in COSTS for end in ("low", "high") if f"{cost}_{end}" in table]
-    return ["network", "accuracy", "input_size", *COSTS, *ends, "holds", "on_front"]
+    columns = ["network", "accuracy", "input_size", *COSTS, *ends, "holds", "on_front"]
+    on_front = table.index[table["on_front"] & (table["holds"] == "yes")]
+    return answer_document(
+        answer_view(choice, candidates, dict.fromkeys(on_front, "on the front"), takes=True),
+        _sentences(choice, candidates),
+        answer_json(choice, columns),
+        candidates.remarks,
+        _explained(choice, explain),
+    )
 
 
 def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
@@ -92,11 +85,9 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     if choice.best is None:
         certain = f" for certain, and {len(choice.open):,} may have" if len(choice.open) else ""
         near = choice.nearest
-        why = (
-            []
-            if near is None or near["holds"] != "open"
-            else [f"That is open: {why_open(near, choice.budgets)}."]
-        )
+        why = []
+        if near is not None and near["holds"] == "open":
+            why = [f"That is open: {why_open(near, choice.budgets)}."]
         return [f"None of {every:,} has {budget}{certain}. {nearest_sentence(choice, candidates)}", *why]
     held = int((choice.candidates["holds"] == "yes").sum())
     of = f"the {held:,} of {every:,} that have {budget}" if choice.budgets else f"{every:,}"
@@ -108,21 +99,12 @@ def _sentences(choice: Choice, candidates: Candidates) -> list[str]:
     ]
 
 
-def _table(choice: Choice, candidates: Candidates) -> View:
-    """Return the networks that matter, with what is said of each."""
-    table = choice.candidates
-    on_front = table.index[table["on_front"] & (table["holds"] == "yes")]
-    return answer_view(choice, candidates, dict.fromkeys(on_front, "on the front"), takes=True)
-
-
 def _explained(choice: Choice, patterns: Sequence[str]) -> list[str]:
     """Return a line for each network that a pattern names: why it was not chosen.
 
     Raises:
         UnknownNameError: for a pattern that no candidate matches.
     """
-    if not patterns:
-        return []
     names, sizes = choice.candidates["network"], choice.candidates["input_size"]
     lines = []
     for pattern in patterns:

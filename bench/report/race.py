@@ -14,9 +14,10 @@ from bench.analysis.racing import CONFIDENCE, LEAST, MOST, Standing
 from bench.errors import listed, unknown_name
 from bench.facts.candidates import called
 from bench.facts.entrants import Known
-from bench.io import finite_json
+from bench.io import JsonObject, finite_json
 from bench.report._choice import (
     MOST_NAMED,
+    answer_document,
     answer_json,
     answer_view,
     at_most,
@@ -36,18 +37,12 @@ _OPEN = 0.5  # a chance from which its number says no more
 
 def race_document(raced: Raced, known: Known, explain: Sequence[str]) -> Document:
     """Return the answer: sentences, the table, what is to be known of it, and why a network was not chosen."""
-    answer, remarks = race_sentences(raced, known), _remarks(raced, known)
     explained = _explained(raced, known, explain)
-    return Document(
-        _table(raced, known),
-        above=answer,
-        remarks=remarks,
-        notes=explained,
-        values={"answer": answer, **_json(raced), "remarks": remarks, "explained": explained},
-    )
+    answer, remarks = race_sentences(raced, known), _remarks(raced, known)
+    return answer_document(_table(raced, known), answer, _json(raced), remarks, explained)
 
 
-def _json(raced: Raced) -> dict[str, object]:
+def _json(raced: Raced) -> JsonObject:
     """Return the answer as plain values; what is not known is None."""
     choice, standing = raced.choice, raced.standing
     table = choice.candidates
@@ -76,12 +71,13 @@ def race_sentences(raced: Raced, known: Known) -> list[str]:
     """Return the answer: what to take, what is undecided, what was never measured, and what would change it."""
     if raced.standing is None:
         return [_nothing(raced, known)]
-    said = [
+    return [
         *_taken(raced, known),
         *may_be_better(raced.choice, known, _why_open),
         *_front(raced, raced.standing),
+        *_unmeasured(raced, raced.standing),
+        *_more(raced, raced.standing),
     ]
-    return [*said, *_unmeasured(raced, raced.standing), *_more(raced, raced.standing)]
 
 
 def _nothing(raced: Raced, known: Known) -> str:
@@ -185,12 +181,8 @@ def _chance(standing: Standing) -> str:
 def _more(raced: Raced, standing: Standing) -> list[str]:
     """Return what would change the answer."""
     if raced.end == "decided":
-        left = int((standing.possible & ~standing.certain).sum())
-        return (
-            [f"More time changes nothing: what is open was measured in {MOST} processes each."]
-            if left
-            else []
-        )
+        stays = f"More time changes nothing: what is open was measured in {MOST} processes each."
+        return [stays] if (standing.possible & ~standing.certain).any() else []
     why = "It was cancelled" if raced.end == "cancelled" else "The time is over"
     table = raced.choice.candidates
     likely = table[(table["state"] == "never") & (table["budget_chance"] > 0.01)]

@@ -208,15 +208,8 @@ def log_axis(axis: Axis, values: Sequence[float], label: str, unit: str) -> None
     (axis.axes.set_xlim if horizontal else axis.axes.set_ylim)(low / room, high * room)
     axis.set_label_text(label)
     # As many ticks as a narrow panel holds with texts such as `100 MMAC`.
-    subs = (
-        (1.0, 2.0, 3.0, 5.0, 7.0)
-        if decades < 6
-        else (1.0, 2.0, 5.0)
-        if decades < 28
-        else (1.0, 3.0)
-        if decades < 230
-        else (1.0,)
-    )
+    texts = {6: (1.0, 2.0, 3.0, 5.0, 7.0), 28: (1.0, 2.0, 5.0), 230: (1.0, 3.0)}
+    subs = next((some for most, some in texts.items() if decades < most), (1.0,))
     axis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda v, _: tick(v, unit)))
     axis.set_minor_locator(NullLocator())

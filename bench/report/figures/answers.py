@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.evaluations import Evaluations
 from bench.errors import StoreError
-from bench.records.outputs import Answers, Outputs
+from bench.records.outputs import Outputs
 from bench.report.figures import figure
 from bench.report.figures._shared import FIXED, draw_cells, grid, heading, not_drawn
 from bench.report.figures._style import COLOURS, GRID, drawable, footnote
@@ -114,12 +114,15 @@ def _confusions(frame: pd.DataFrame) -> Iterator[_Confusion]:
         if outputs:
             datasets.add(best.dataset)
             title = _confusion_title(best.network, best.dataset, best.accuracy)
-            yield _Confusion(title, outputs[0].class_names, _confusion_shares(outputs))
+            classes, labels = outputs[0].class_names, np.concatenate([o.labels for o in outputs])
+            answers = np.concatenate([o.logits.argmax(axis=1) for o in outputs])
+            yield _Confusion(title, classes, _shares(labels, answers, len(classes)))
     for one in sorted(Evaluations.of(frame).plain, key=lambda one: -one.top1.value):
         if one.answers is not None and one.data not in datasets:
             datasets.add(one.data)
             title = _confusion_title(one.label, one.data, one.top1.value)
-            yield _Confusion(title, one.answers.class_names, _evaluated_shares(one.answers))
+            classes, first = one.answers.class_names, one.answers.top5[:, 0]
+            yield _Confusion(title, classes, _shares(one.answers.labels, first, len(classes)))
 
 
 def _confusion_title(network: str, data: str, accuracy: float) -> str:
@@ -128,29 +131,16 @@ def _confusion_title(network: str, data: str, accuracy: float) -> str:
     return f"{name}{' ' if len(name) + len(rest) < _WIDE else chr(10)}{rest}"
 
 
-def _evaluated_shares(answers: Answers) -> _Floats:
-    """Return `_confusion_shares` of an evaluation; answers that are no class of the images have no column."""
-    known = answers.top5[:, 0] >= 0
-    images = np.bincount(answers.labels, minlength=len(answers.class_names))
-    return _shares(answers.labels[known], answers.top5[known, 0], images)
+def _shares(labels: npt.NDArray[np.integer], answers: npt.NDArray[np.integer], classes: int) -> _Floats:
+    """Return [K, K]: of the images of each true class, the share taken for each class; NaN where there are none.
 
-
-def _confusion_shares(outputs: Sequence[Outputs]) -> _Floats:
-    """Return [K, K]: of the images of each true class, the share taken for each class; NaN where there are none."""
-    labels = np.concatenate([o.labels for o in outputs])
-    images = np.bincount(labels, minlength=len(outputs[0].class_names))
-    return _shares(labels, np.concatenate([o.logits.argmax(axis=1) for o in outputs]), images)
-
-
-def _shares(
-    labels: npt.NDArray[np.integer], answers: npt.NDArray[np.integer], images: npt.NDArray[np.integer]
-) -> _Floats:
-    """Return [K, K]: how often an image of each class is answered by each class, of so many images [K] of it."""
-    classes, all_images = len(images), images[:, None]
-    places = labels.astype(np.int64) * classes + answers
+    Answers below 0 are no class of the images, and have no column.
+    """
+    images, known = np.bincount(labels, minlength=classes)[:, None], answers >= 0
+    places = labels[known].astype(np.int64) * classes + answers[known]
     counts = np.bincount(places, minlength=classes**2).reshape(classes, classes)
     empty = np.full(counts.shape, math.nan)
-    shares: _Floats = np.divide(counts, all_images, out=empty, where=all_images > 0)
+    shares: _Floats = np.divide(counts, images, out=empty, where=images > 0)
     return shares
 
 

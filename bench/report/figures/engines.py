@@ -83,11 +83,9 @@ def _panels(frame: pd.DataFrame) -> Iterator[_Panel]:
         top1 = _accuracies([one for one in evaluations if (one.run, one.network) == (run, network)])
         other = _by_way(own[(own["task"] == "infer") & (own["measurement"] == "other_answers")])
         alike = {_EAGER: 1.0} | {way: 1 - share for way, share in other.items()}
-        left, axis = (
-            (top1, "Top-1 accuracy (%)")
-            if _EAGER in top1 and len(top1) > 1
-            else (alike, "Answers like eager's (%)")
-        )
+        left, axis = alike, "Answers like eager's (%)"
+        if _EAGER in top1 and len(top1) > 1:
+            left, axis = top1, "Top-1 accuracy (%)"
         points = [_point(row, left) for row in part.to_dict("records")]
         known = [point for point in points if math.isfinite(point.left)]
         if any(point.is_eager for point in known) and len(known) > 1:

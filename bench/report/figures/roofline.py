@@ -71,7 +71,7 @@ def _panel(title: str, rows: pd.DataFrame, axes: Axes, look: Looks) -> Labels:
     peak, bandwidth = (float(rows[key].iloc[0]) for key in ("peak", "bandwidth"))  # MAC/s, B/s
     for style, part in by_family(rows, look):
         for hollow, some in part.groupby(in_doubt(part, "throughput", "macs")):
-            draw_marks(axes, some, "intensity", "attained", style, size=6.5, hollow=bool(hollow))
+            draw_marks(axes, some, "intensity", "attained", style, size=6.5, hollow=bool(hollow), yerr=None)
     ridge = peak / bandwidth
     ceiling = f"roof: {show(bandwidth, 'B/s')}, {show(peak, 'MAC/s')}"
     label = f"Multiply-accumulates per byte moved; {ceiling}"

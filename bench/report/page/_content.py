@@ -82,9 +82,8 @@ class Content:
         Where nothing was timed, it is of trainings against their time, but beside the verdict of a study.
         """
         trained = "" if self.of_studies or not self.trainings.rows else "accuracy_time"
-        name = (
-            "race" if self.data["races"] else f"{self.front_speed}_accuracy" if self.front_speed else trained
-        )
+        name = f"{self.front_speed}_accuracy" if self.front_speed else trained
+        name = "race" if self.data["races"] else name
         return next((figure for figure in self.figures if figure.name == name), None)
 
     @property
@@ -145,22 +144,17 @@ def gather(
     standings = [standing for rows in compared for standing in Ratio.standings(rows)]
     studies = studies_of(runs)
     evaluations = EvaluationTables.of(frame)
-    evaluated = [
-        bool(evaluations.titled) and {r.job.task for r in run.records} == {"evaluate"} for run in runs
-    ]
+    evaluated = [{r.job.task for r in run.records} == {"evaluate"} and evaluations.titled for run in runs]
+    made_for: dict[str, Sequence[object]] = {
+        "studies": studies,
+        "verdicts": compared,
+        "engines": engines,
+        "evaluations": evaluated,
+    }
     return Content(
         title=plain(title or ", ".join(run.name for run in runs) or "No runs"),
         summary=summarise(runs, frame),
-        first=[
-            section
-            for section, of in (
-                ("studies", studies),
-                ("verdicts", compared),
-                ("engines", engines),
-                ("evaluations", evaluated),
-            )
-            if runs and len(of) == len(runs) and all(of)
-        ],
+        first=[name for name, of in made_for.items() if runs and len(of) == len(runs) and all(of)],
         leading=[*race_answers(frame), *(f"{plain(one.sentence, 1000)}." for one in standings)],
         answers=answered,
         comparison=comparison_view(table),

@@ -19,8 +19,8 @@ from bench.report.figures._style import KINDS
 from bench.report.page._content import Content
 from bench.report.page._data import packed, to_script
 from bench.report.page._help import columns_of, words_of
-from bench.report.tables._answers import picks_note, picks_title, picks_view, sentences
 from bench.report.tables._studies import NOTE, study_sentences, study_view
+from bench.report.tables.answers import picks_tables, sentences
 from bench.report.text import plain
 from bench.units import bound
 
@@ -59,23 +59,11 @@ def _templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
-    own = (
-        explain,
-        study_view,
-        study_sentences,
-        sentences,
-        picks_view,
-        picks_title,
-        picks_note,
-        columns_of,
-        words_of,
-    )
-    environment.globals |= {function.__name__: function for function in own} | {"study_note": NOTE}
-    environment.filters["plain"] = plain
-    environment.filters["stored"] = _stored
-    environment.filters["bound"] = bound
-    environment.filters["study_view"] = study_view
-    environment.filters["breakable"] = _breakable
+    told = (explain, sentences, picks_tables, study_sentences, study_view, columns_of, words_of)
+    environment.globals |= {function.__name__: function for function in told}
+    environment.globals["study_note"] = NOTE
+    environment.filters |= {"plain": plain, "bound": bound, "study_view": study_view}
+    environment.filters |= {"stored": _stored, "breakable": _breakable}
     return environment
 
 

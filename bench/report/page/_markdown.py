@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from bench.report.figures._drawing import Picture
 from bench.report.page._content import Content
-from bench.report.tables._answers import answers_markdown, picks_markdown
 from bench.report.tables._studies import study_markdown
+from bench.report.tables.answers import picks_tables, sentences
 from bench.report.tables.formats import to_markdown
 from bench.report.text import markdown
 
@@ -25,11 +25,12 @@ def _opening(content: Content) -> Iterator[str]:
     yield f"{markdown(content.summary.progress.sentence)}.\n"
     yield from map(study_markdown, content.studies)
     if not content.of_studies:  # these open with their verdicts
-        yield from (f"- {markdown(sentence)}" for sentence in content.leading)
-        yield from answers_markdown(content.answers)
+        yield from (f"- {markdown(sentence)}" for sentence in (*content.leading, *sentences(content.answers)))
+        yield ""
     if content.front_figure is not None and content.front_figure.files:
         yield from _figure(content.front_figure)
-    yield from picks_markdown(content.answers)
+    for table in picks_tables(content.answers):
+        yield f"**{markdown(table.title)}**\n\n{to_markdown(table.view)}\n{markdown(table.notes[0])}\n"
     yield from (f"{markdown(sentence)}\n" for sentence in content.summary.drifts)
     if content.of_evaluations:
         yield from _evaluations(content)

@@ -59,9 +59,8 @@ class Head:
     numeric: bool = False
     note: str = ""
     folded: bool = False  # whether the page shows it on demand
-    stored: str | None = (
-        None  # the unit of the values that the page sorts by; None where these are no numbers to keep
-    )
+    # the unit of the values that the page sorts by; None where these are no numbers to keep
+    stored: str | None = None
     keep: int = 1  # how long a terminal that becomes narrower has the column: 0 goes first, 3 last
 
     def __str__(self) -> str:

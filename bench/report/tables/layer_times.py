@@ -15,7 +15,7 @@ from bench.analysis.layer_differences import (
 )
 from bench.analysis.layers import ABOVE, Layer, LayerTable
 from bench.errors import listed
-from bench.io import finite_json
+from bench.io import JsonObject, finite_json
 from bench.records.flags import explain
 from bench.report.document import Document
 from bench.report.tables._view import interval
@@ -45,8 +45,7 @@ def _shape(output: Sequence[int]) -> str:
 
 def layer_times_document(table: LayerTable) -> Document:
     """Return the layers of a network with their times, and what is to be said of the whole."""
-    values, raw = _json(table), _csv(table)
-    return Document(_view(table), _title(table), notes=_notes(table), values=values, csv=raw)
+    return Document(_view(table), _title(table), notes=_notes(table), values=_json(table), csv=_csv(table))
 
 
 def _view(table: LayerTable) -> View:
@@ -238,7 +237,7 @@ def _plain(time: Interval) -> dict[str, float]:
     return {"estimate": time.estimate, "low": time.low, "high": time.high}
 
 
-def _layer_json(layer: Layer, table: LayerTable) -> dict[str, object]:
+def _layer_json(layer: Layer, table: LayerTable) -> JsonObject:
     return {
         "name": layer.name,
         "type": layer.type,
@@ -267,30 +266,25 @@ _RAW = (
 
 def _csv(table: LayerTable) -> str:
     """Return all rows with raw numbers; what lies between the layers and the whole last."""
-    network = table.network
-    whole = {"time_s": network.estimate, "time_low_s": network.low, "time_high_s": network.high}
-    unused: dict[str, object] = {"name": "not used", "kind": "unused", "parameters": table.unused_parameters}
-    last: tuple[dict[str, object], ...] = (
+    between, share = {"estimate": table.between_s}, 1 - table.explained
+    unused = {"name": "not used", "kind": "unused", "parameters": table.unused_parameters}
+    total = {"name": "Total", "kind": "network", "parameters": _parameters(table), "macs": table.macs}
+    rows: list[JsonObject] = [
+        *(_layer_json(layer, table) for layer in table.layers),
         *([unused] if table.unused_parameters else []),
-        {"name": _BETWEEN, "kind": "between", "time_s": table.between_s, "share": 1 - table.explained},
-        {
-            "name": "Total",
-            "kind": "network",
-            "parameters": _parameters(table),
-            "macs": table.macs,
-            **whole,
-            "share": 1.0,
-        },
-    )
-    sums = ([_raw(row.get(key, "")) for key in _RAW] for row in last)
-    return csv_rows(_RAW, [*(_raw_row(layer, network.estimate) for layer in table.layers), *sums])
+        {"name": _BETWEEN, "kind": "between", "time": between, "share": share},
+        {**total, "time": _plain(table.network), "share": 1.0},
+    ]
+    return csv_rows(_RAW, map(_raw_row, rows))
 
 
-def _raw_row(layer: Layer, whole_s: float) -> list[object]:
-    shape, time = "x".join(map(str, layer.output)), layer.time
-    own = [layer.name, layer.type, layer.kind, layer.depth, shape, layer.parameters, layer.macs, layer.bytes]
-    ends = [time.estimate, time.low, time.high, layer.backward, time.estimate / whole_s]
-    return [*own, *map(_raw, [*ends, layer.rate, layer.bandwidth, layer.bound, layer.roofline_share])]
+def _raw_row(row: JsonObject) -> list[object]:
+    """Return a row of `_layer_json`, of which keys may be missing, with the unit in the name and no lists."""
+    time = row.get("time", {})
+    ends = {"time_s": time.get("estimate"), "time_low_s": time.get("low"), "time_high_s": time.get("high")}
+    rates = {"rate_MAC_per_s": row.get("rate"), "bandwidth_B_per_s": row.get("bandwidth")}
+    flat = {**row, "output": "x".join(map(str, row.get("output", ()))), **ends, **rates}
+    return [_raw(flat.get(key)) for key in _RAW]
 
 
 def _raw(value: object) -> object:
@@ -360,8 +354,9 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     certain = sorted((d for d in differences if d.certain), key=lambda d: -abs(d.effect.estimate))
     names = [plain(table.arch) for table in (of, against)]
     last = [line for table in (of, against) for line in _levelled_words(table, named=True)]
-    last += _doubts_of_both(of, against)
-    lines = [_whole_words(whole, names, _flags_of_both(of, against))]
+    flags = _flags_of_both(of, against)
+    last += [f"In doubt, of {listed(which)}: {flag}: {explain(flag)}." for flag, which in flags.items()]
+    lines = [_whole_words(whole, names, flags)]
     if place := place_of_difference(of, against):
         lines.append(
             f"By layers, nearly all of the difference is within {plain(place.module)}, {place.layers} of them "
@@ -386,12 +381,6 @@ def _differences_notes(of: LayerTable, against: LayerTable) -> list[str]:
     return lines + last
 
 
-def _doubts_of_both(of: LayerTable, against: LayerTable) -> list[str]:
-    """Return a sentence for each doubt about the times of either network."""
-    networks = _flags_of_both(of, against).items()
-    return [f"In doubt, of {listed(names)}: {flag}: {explain(flag)}." for flag, names in networks]
-
-
 def _flags_of_both(of: LayerTable, against: LayerTable) -> dict[str, list[str]]:
     """Return the doubts about times, and which of two networks they are of."""
     networks: dict[str, list[str]] = {}
@@ -404,24 +393,18 @@ def _flags_of_both(of: LayerTable, against: LayerTable) -> dict[str, list[str]]:
 
 def _whole_words(whole: Effect, names: Sequence[str], flags: Collection[str]) -> str:
     """Return a sentence on the difference of two networks as a whole."""
-    first, second = names
-    gap = show(abs(whole.estimate), "s")
-    ends = _ends(whole)
+    (first, second), ends = names, _ends(whole)
     if is_certain(whole):
         doubt = f"; in doubt: {', '.join(flags)}" if flags else ""
-        return (
-            f"{first} takes {gap} {'more' if whole.estimate > 0 else 'less'} than {second} ({ends}{doubt})."
-        )
+        gap = f"{show(abs(whole.estimate), 's')} {'more' if whole.estimate > 0 else 'less'}"
+        return f"{first} takes {gap} than {second} ({ends}{doubt})."
     return f"Whether {first} takes more time than {second} is not certain: {_sign_show(whole.estimate)} ({ends})."
 
 
 def _ends(effect: Effect) -> str:
     """Return the interval of a difference, or why there is none."""
-    return (
-        f"{_sign_show(effect.low)} to {_sign_show(effect.high)}"
-        if math.isfinite(effect.low)
-        else effect.reason
-    )
+    known = math.isfinite(effect.low)
+    return f"{_sign_show(effect.low)} to {_sign_show(effect.high)}" if known else effect.reason
 
 
 def _name(difference: Difference) -> str:

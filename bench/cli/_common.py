@@ -72,28 +72,32 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
         heed()
         try:
             command(*args, **kwargs)
-        except BenchError as error:
-            show_error(error.message, error.tip)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            note(f"cancelled{left()}")
-            raise typer.Exit(EXIT_CANCELLED) from None
-        except EOFError as error:  # which typer would take for the user's end of the command
-            show_error(f"a file ends too early: {text_of(error)}", _TORN)
-            raise typer.Exit(EXIT_FAILED) from None
-        except OSError as error:
-            show_error(*words_of_os(error))
-            raise typer.Exit(EXIT_FAILED) from None
-        except Exception as error:
-            if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
-                show_error(str(error), MORE_PROCESSES)
-                raise typer.Exit(EXIT_FAILED) from None
-            if isinstance(error, typer.Exit) or not interrupted():
+        except (Exception, KeyboardInterrupt) as error:
+            if said := _said_of(error):
+                show_error(*said)
+                raise typer.Exit(error.exit_code if isinstance(error, BenchError) else EXIT_FAILED) from None
+            # An import that was interrupted may end in any error.
+            if isinstance(error, typer.Exit) or not (isinstance(error, KeyboardInterrupt) or interrupted()):
                 raise
-            note(f"cancelled{left()}")  # an import that was interrupted may end in any error
+            note(f"cancelled{left()}")
             raise typer.Exit(EXIT_CANCELLED) from None
 
     return safely
+
+
+def _said_of(error: BaseException) -> tuple[str, str | None] | None:
+    """Return what is wrong and what to do next; None for an error of no kind that is known."""
+    if isinstance(error, BenchError):
+        return error.message, error.tip
+    if isinstance(error, EOFError):  # which typer would take for the user's end of the command
+        return f"a file ends too early: {text_of(error)}", _TORN
+    if isinstance(error, OSError):
+        place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
+        tip = MORE_PROCESSES if error.errno == errno.EAGAIN else "mend that, or name another file or folder"
+        return f"{error.strerror or text_of(error)}{place}", tip
+    if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
+        return str(error), MORE_PROCESSES
+    return None
 
 
 def measures(command: Callable[P, None]) -> Callable[P, None]:
@@ -110,21 +114,12 @@ def measures(command: Callable[P, None]) -> Callable[P, None]:
 _TORN = "where a disk was full while Python compiled its files, remove the folders __pycache__ of bench"
 
 
-def words_of_os(error: OSError) -> tuple[str, str]:
-    """Return what the system refused, and what to do next."""
-    place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
-    tip = MORE_PROCESSES if error.errno == errno.EAGAIN else "mend that, or name another file or folder"
-    return f"{error.strerror or text_of(error)}{place}", tip
-
-
 def share(text: str, option: str) -> float:
     """Return the fraction that ``5%`` or ``0.05`` means.
 
     Raises:
         ConfigError: for anything else, a bare 5 included, which would be 500 %.
     """
-    from bench.errors import ConfigError
-
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
 
@@ -94,9 +94,6 @@ class Below:
         """Yield the table, and how many rows are not in it."""
         most = max(3, console.size.height - self.lines - 4)
         yield _table(self.measured.rows(most), options.max_width)
-        yield from self._more(most)
-
-    def _more(self, most: int) -> Iterator[Text]:
         if left_out := self.measured.left_out(most):
             yield Text(f"and {left_out} more, measured before these", style="dim")
 

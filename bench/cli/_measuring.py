@@ -130,15 +130,10 @@ def tell(
     after: Sequence[str] = (),
     answers: Collection[Status] = (),
 ) -> None:
-    """Say on stderr what failed and where the results are.
+    """Say on stderr what failed and where the results are, and what a quiet command says on stdout.
 
-    Args:
-        done: the run.
-        page: of its report; None where there is none.
-        told: whether stdout has a document, which a quiet command gives no second line.
-        quiet: say on stdout where the results are, and else no more than what failed.
-        after: see `conclude`.
-        answers: statuses whose reasons the results have told.
+    It has no second line on stdout where a document was `told` there; `answers` are statuses whose reasons the results
+    have told, and the others as of `conclude`.
     """
     failed = [record for record in done.summary.records if record.status not in answers]
     lines = [

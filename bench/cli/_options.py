@@ -25,10 +25,7 @@ Config = Annotated[
 Task = Annotated[
     str | None,
     typer.Option(
-        "--task",
-        "-t",
-        autocompletion=tasks,
-        help="Only these tasks of the experiment, such as cost,infer.",
+        "--task", "-t", autocompletion=tasks, help="Only these tasks of the experiment, such as cost,infer."
     ),
 ]
 Set = Annotated[

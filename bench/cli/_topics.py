@@ -36,15 +36,11 @@ def words_of_commands(root: Any, room: int = _WIDTH) -> Iterator[Topic]:
             yield word(path.removeprefix("bench "), "commands", about, "a command", f"```text\n{text}\n```")
         for option in command.get_params(context):
             if option.param_type_name == "option":
-                name, *others = _spellings(option)
+                spellings = (*option.opts, *option.secondary_opts)
+                name, *others = sorted(spellings, key=lambda spelling: not spelling.startswith("--"))
                 options.setdefault(name, []).append((path, others, option.get_help_record(context)))
     for name, uses in sorted(options.items()):
         yield _of_option(name, uses)
-
-
-def _spellings(option: Any) -> list[str]:
-    """Return the ways to write an option, the long ones first."""
-    return sorted((*option.opts, *option.secondary_opts), key=lambda name: not name.startswith("--"))
 
 
 def _of_option(name: str, uses: list[tuple[str, list[str], tuple[str, str]]]) -> Topic:

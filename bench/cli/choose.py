@@ -56,7 +56,7 @@ def _choose(
         str,
         typer.Option(
             help="top1, top5, or top-1 on other images: real, v2, sketch, val_a, val_r; or a run that has trained or "
-            "evaluated the networks.",
+            "evaluated the networks."
         ),
     ] = "top1",
     explain: Annotated[

@@ -35,9 +35,7 @@ def _compare(
     train: Annotated[
         str | None,
         typer.Option(
-            metavar="DATASET",
-            autocompletion=datasets,
-            help="Also a short training, with three seeds.",
+            metavar="DATASET", autocompletion=datasets, help="Also a short training, with three seeds."
         ),
     ] = None,
     epochs: Annotated[

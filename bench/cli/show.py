@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli import _options as options
-from bench.cli._common import handled
+from bench.cli._common import EXIT_FAILED, handled
 from bench.cli._complete import networks
 from bench.cli._streams import print_document, print_json, show_error
 from bench.errors import ConfigError
@@ -87,13 +87,8 @@ def _show(
         )
     form = _Format.json if as_json else form
     shape = {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
-    measured: dict[str, object] = {
-        "precision": precision,
-        "backend": backend,
-        "processes": processes,
-        "trace": trace,
-    }
-    measured |= {"set": override, "name": name}
+    measured: dict[str, object] = {"precision": precision, "backend": backend, "processes": processes}
+    measured |= {"trace": trace, "set": override, "name": name}
     if not time and (given := [key for key, value in measured.items() if value]):
         raise ConfigError(f"--{given[0]} is of what is timed", "add --time")
     if time:
@@ -122,18 +117,14 @@ def _show(
     else:
         if batch is not None:
             raise ConfigError("--batch is of what is timed or trained", "add --time or --training")
-        _show_layers(arch, depth, shape, form)
+        from bench.api.inspecting import layers
+        from bench.report.tables.layers import layers_document
 
-
-def _show_layers(arch: str, depth: int | None, shape: dict[str, int | None], form: _Format) -> None:
-    from bench.api.inspecting import layers
-    from bench.report.tables.layers import layers_document
-
-    table = layers(arch, depth, **shape)
-    print_document(layers_document(table), form)
-    if table["failure"]:
-        show_error(f"{arch} failed before its end", None)
-        raise typer.Exit(1)
+        table = layers(arch, depth, **shape)
+        print_document(layers_document(table), form)
+        if table["failure"]:
+            show_error(f"{arch} failed before its end", None)
+            raise typer.Exit(EXIT_FAILED)
 
 
 def _print_times(run: Run, depth: int | None, form: _Format, trace: Path | None) -> None:

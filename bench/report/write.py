@@ -101,10 +101,8 @@ def _texts(
             yield "ratios.csv", csv_text(typed(Ratio.table(content.ratios), "ratios"))
         yield from content.evaluations.files
     if "latex" in formats:
-        comparison, words = (
-            comparison_view(table, narrow=True),
-            caption(content.title, content.summary, frame),
-        )
+        comparison = comparison_view(table, narrow=True)
+        words = caption(content.title, content.summary, frame)
         yield "table.tex", to_latex(comparison, words, "tab:comparison")
         if content.trainings.rows:
             yield "trainings.tex", to_latex(content.trainings, words, "tab:trainings")

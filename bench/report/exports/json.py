@@ -48,9 +48,10 @@ def _number(number: Number | None) -> dict[str, object] | None:
     if number is None:
         return None
     return {
-        "value": plain(number.value),
-        "low": None if number.low is None else plain(number.low),
-        "high": None if number.high is None else plain(number.high),
+        "value": None,
+        "low": None,
+        "high": None,
+        **{name: plain(value) for name, value in number.ends.items()},
         "unit": number.quantity.unit,
         "better": number.quantity.better,
         "flags": number.flags,

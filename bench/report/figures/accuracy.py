@@ -144,19 +144,15 @@ def _size_legend(drawing: Figure, most: float) -> None:
 )
 def _by_field(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each kind of accuracy."""
-    rows = [(kind, _with_counted(kind.rows)) for kind in published(table[as_published(table)])]
+    counted = table.assign(
+        field=table["receptive_field"], field_flags=table["receptive_field_flags"], image=table["input_size"]
+    )
+    rows = [(kind, kind.rows) for kind in published(counted[as_published(table)])]
     rows += [(kind, _with_trained(kind.rows, frame)) for kind in trained(table)]
     kinds = worthwhile(replace(kind, rows=_with_field(some)) for kind, some in rows)
     failed = absent(frame, ["cost", "accuracy"], {n for kind in kinds[:MOST] for n in kind.rows["network"]})
     parts = [(kind.rows, partial(_field_panel, kind)) for kind in kinds]
     return draw_scatter(table, parts, doubts=("field", "value"), failed=failed)
-
-
-def _with_counted(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with `field` and `image` in px, of the shape that was counted, and the flags of `field`."""
-    return rows.assign(
-        field=rows["receptive_field"], field_flags=rows["receptive_field_flags"], image=rows["input_size"]
-    )
 
 
 def _with_trained(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

@@ -98,16 +98,16 @@ def _icicle(axes: Axes, table: LayerTable) -> None:
     for layer in [*timed, *groups]:
         spans.append((at, layer.time.estimate, layer.path or (layer.name,)))
         at += layer.time.estimate
-    modules = {level: list(_modules(spans, level)) for level in range(1, levels + 1)}
-    for level, boxes in {0: [(0.0, at, table.arch)], **modules}.items():
+    by_level = {level: list(_modules(spans, level)) for level in range(1, levels + 1)}
+    modules = {0: [(0.0, at, table.arch)], **by_level}
+    for level, boxes in modules.items():
         for start, seconds, _ in boxes:
             _box(axes, start, level, seconds, _MODULE)
     for (start, seconds, path), layer in zip(spans, [*timed, *groups], strict=True):
         _box(axes, start, len(path), seconds, _colour(layer.roofline_share))
-    for level, boxes in {0: [(0.0, at, table.arch)], **modules}.items():
+    for level, boxes in modules.items():
         for start, seconds, name in boxes:
-            own = name.rpartition(".")[2] if level else name
-            _name(axes, own, (start, seconds), level, whole)
+            _name(axes, name.rpartition(".")[2] if level else name, (start, seconds), level, whole)
     axes.set_xlim(0, whole)
     axes.set_ylim(levels + 1, 0)
     axes.grid(visible=False)
@@ -126,9 +126,7 @@ def _modules(
     spans: Sequence[tuple[float, float, tuple[str, ...]]], level: int
 ) -> Iterator[tuple[float, float, str]]:
     """Yield beginning, seconds and name of what stands side by side at a level: a module's layers together."""
-    for name, members in groupby(
-        spans, key=lambda span: span[2][level - 1] if len(span[2]) >= level else None
-    ):
+    for name, members in groupby(spans, key=lambda span: next(iter(span[2][level - 1 :]), None)):
         if name is not None:
             inside = list(members)
             yield inside[0][0], math.fsum(seconds for _, seconds, _ in inside), name
@@ -179,9 +177,10 @@ def _multiplying(table: LayerTable) -> list[Layer]:
 def _scatter(axes: Axes, table: LayerTable) -> None:
     layers = _multiplying(table)
     for layer in layers:
-        style = {"marker": "o", "markersize": 6.0, "markeredgecolor": MUTED, "markeredgewidth": 0.5}
-        point = ([layer.macs], [layer.time.estimate])
-        axes.plot(*point, linestyle="", color=_colour(layer.roofline_share), zorder=3, **style)  # type: ignore[arg-type]
+        axes.plot(
+            [layer.macs], [layer.time.estimate], "o", markersize=6.0, markeredgecolor=MUTED, markeredgewidth=0.5,
+            color=_colour(layer.roofline_share), zorder=3,
+        )  # fmt: skip
     log_axis(axes.xaxis, [layer.macs for layer in layers], "Multiply-accumulates", "MAC")
     log_axis(axes.yaxis, [layer.time.estimate for layer in layers], "Time", "s")
     if math.isfinite(table.ceilings.rate):
@@ -247,9 +246,7 @@ def _side_by_side(axes: Axes, of: LayerTable, against: LayerTable) -> None:
         face = colour if difference.certain else SURFACE
         if math.isfinite(effect.low):
             axes.hlines(place, effect.low, effect.high, color=colour, linewidth=1.4, zorder=2)
-        axes.plot(
-            [effect.estimate], [place], marker="o", linestyle="", color=colour, markerfacecolor=face, zorder=3
-        )
+        axes.plot([effect.estimate], [place], "o", color=colour, markerfacecolor=face, zorder=3)
     axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
     number_axis(axes.xaxis, "Difference in time", "s")
     axes.set_ylim(len(shown) - 0.4, -0.6)

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.analysis.comparison import STATUS_WORDS
-from bench.claims import VERDICTS
 from bench.plan.task import tasks
 from bench.records.record import STATUSES
 from bench.records.verdicts import VERDICT_WORDS
 from bench.report.tables.cells import View
-from bench.report.tables.claims import verdict_text
+from bench.report.tables.claims import VERDICT_TEXTS
 
 Explained = Sequence[tuple[str, str]]
 """Words, each with what it means."""
 
 _HELD = {"Verdict", "Worth it", "Status"}  # heads of columns whose words are explained
-_TEXTS: Mapping[str, str] = {verdict: verdict_text(verdict) for verdict in VERDICTS}
-_SHOWN: Mapping[str, str] = {text: verdict for verdict, text in _TEXTS.items()}
+_SHOWN: Mapping[str, str] = {text: verdict for verdict, text in VERDICT_TEXTS.items()}
 _MEANT: Mapping[str, str] = {STATUS_WORDS[status]: means for status, means in STATUSES.items()}
 
 
@@ -29,13 +27,9 @@ def columns_of(view: View) -> Explained:
 
 def words_of(*views: View) -> Explained:
     """Return what the verdicts and statuses mean that stand in some tables, in the order of their lists."""
-    there = dict.fromkeys(_SHOWN.get(text, text) for view in views for text in _held(view))
-    known = {**VERDICT_WORDS, **_MEANT}
-    return [
-        (_TEXTS.get(verdict, verdict), _sentence(means))
-        for verdict, means in known.items()
-        if verdict in there
-    ]
+    there = {_SHOWN.get(text, text) for view in views for text in _held(view)}
+    known = ((word, means) for word, means in {**VERDICT_WORDS, **_MEANT}.items() if word in there)
+    return [(VERDICT_TEXTS.get(word, word), _sentence(means)) for word, means in known]
 
 
 def _held(view: View) -> Iterator[str]:

@@ -81,6 +81,12 @@ class View:
         """Return ``Device: cuda · Precision: fp32``, what is the same for every row."""
         return " · ".join(f"{title}: {text}" for title, text in self.common.items())
 
+    def with_row(self, cells: Mapping[str, str | Cell], otherwise: Cell = EMPTY) -> View:
+        """Return the table with one more row, such as of sums, of cells by the titles of their columns."""
+        row = [cells.get(head.title, otherwise) for head in self.heads]
+        last = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
+        return replace(self, rows=[*self.rows, last])
+
     def told_once(self, title: str) -> View:
         """Return the table without the column of a title where it is the same in every row, and is told below."""
         at = next((i for i, head in enumerate(self.heads) if head.title == title), None)

@@ -19,8 +19,8 @@ from bench.report.tables.formats import Terminal, to_markdown
 from bench.report.text import plain
 from bench.units import DASH, show
 
-# How each verdict reads.
-_VERDICTS: Mapping[Verdict, str] = {
+# How each verdict reads: ``other convention``.
+VERDICT_TEXTS: Mapping[str, str] = {
     "confirmed": "confirmed",
     "rounding": "rounding",
     "confirmed_other_convention": "other convention",
@@ -49,13 +49,8 @@ _TOLERANCE = (
 )
 
 
-def verdict_text(verdict: Verdict) -> str:
-    """Return a verdict as it is shown: ``other convention``."""
-    return _VERDICTS[verdict]
-
-
 def _word(finding: Finding) -> str:
-    return verdict_text(finding.verdict)
+    return VERDICT_TEXTS[finding.verdict]
 
 
 def _claimed(claim: Claim) -> str:
@@ -112,7 +107,7 @@ def claims_markdown(findings: Sequence[Finding]) -> str:
 def _summary(findings: Sequence[Finding]) -> str:
     """Return ``117 claims: 41 confirmed, 16 rounding, ...``."""
     counts = Counter(f.verdict for f in findings)
-    verdicts = ", ".join(f"{counts[v]} {_VERDICTS[v]}" for v in VERDICTS if counts[v])
+    verdicts = ", ".join(f"{counts[v]} {VERDICT_TEXTS[v]}" for v in VERDICTS if counts[v])
     return f"{len(findings)} claim{'s' if len(findings) != 1 else ''}: {verdicts}."
 
 

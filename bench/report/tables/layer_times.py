@@ -19,7 +19,7 @@ from bench.io import JsonObject, finite_json
 from bench.records.flags import explain
 from bench.report.document import Document
 from bench.report.tables._view import interval
-from bench.report.tables.cells import EMPTY, Cell, Head, View, csv_rows
+from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, csv_rows, view_of
 from bench.report.text import plain
 from bench.stats.effects import Effect
 from bench.stats.intervals import Interval
@@ -50,48 +50,38 @@ def layer_times_document(table: LayerTable) -> Document:
 
 def _view(table: LayerTable) -> View:
     """Return a row a layer, what lies between them, and the whole as the last row."""
-    training = any(math.isfinite(layer.backward) for layer in table.layers)
-    scale = Scale.of(table.network.estimate / 10, "s")
-    heads = [
-        *(Head("Layer"), Head("Type"), Head("Output"), Head("Time", scale.symbol, numeric=True, keep=2)),
-        *([Head("Backward", scale.symbol, numeric=True)] if training else []),
-        *(
+    network, scale = table.network, Scale.of(table.network.estimate / 10, "s")
+    backward: Fields[Layer] = (
+        (Head("Backward", scale.symbol, numeric=True), lambda x: significant(x.backward / scale.factor)),
+    )
+    fields: Fields[Layer] = (
+        (Head("Layer"), lambda x: plain(x.name)),
+        (Head("Type"), lambda x: plain(_type(x))),
+        (Head("Output"), lambda x: _shape(x.output)),
+        (Head("Time", scale.symbol, numeric=True, keep=2), lambda x: _time(x.time, scale)),
+        *(backward if any(math.isfinite(layer.backward) for layer in table.layers) else ()),
+        (
             Head("Of the whole", "%", numeric=True, keep=2),
-            Head("MACs", numeric=True),
-            Head("Bytes moved", numeric=True, keep=0),
+            lambda x: _percent(x.time.estimate / network.estimate),
         ),
-        *(Head("MAC/s", numeric=True), Head("B/s", numeric=True, keep=0), Head("Bound by", keep=2)),
-        Head("Of the roofline", "%", numeric=True),
-    ]
-    rows = [_cells(layer, table, scale, training=training) for layer in table.layers]
-    moved = sum(layer.bytes for layer in table.layers)
-    between = [Cell(significant(table.between_s / scale.factor), sort=table.between_s)]
-    whole, gap = [_time(table.network, scale)], [EMPTY] if training else []
-    between += [*gap, Cell(_percent(1 - table.explained))]
-    whole += [*gap, Cell("100.0"), Cell(show(table.macs, "MAC")), Cell(show(moved, "B"))]
-    whole.append(Cell(show(table.macs / table.network.estimate, "MAC/s")))
-    for name, cells in ((_BETWEEN, between), ("Total", whole)):
-        row = [Cell(name), EMPTY, EMPTY, *cells]
-        rows.append([*row, *[EMPTY] * (len(heads) - len(row))])
-    return View(heads, rows)
-
-
-def _cells(layer: Layer, table: LayerTable, scale: Scale, *, training: bool) -> list[Cell]:
-    backward = [Cell(significant(layer.backward / scale.factor))] if training else []
-    return [
-        Cell(plain(layer.name)),
-        Cell(plain(_type(layer))),
-        Cell(_shape(layer.output)),
-        _time(layer.time, scale),
-        *backward,
-        Cell(_percent(layer.time.estimate / table.network.estimate)),
-        Cell(show(layer.macs, "MAC") if layer.macs else DASH),
-        Cell(show(layer.bytes, "B") if layer.bytes else DASH),
-        Cell(show(layer.rate, "MAC/s")),
-        Cell(show(layer.bandwidth, "B/s")),
-        Cell(layer.bound or DASH),
-        Cell(_percent(layer.roofline_share)),
-    ]
+        (Head("MACs", numeric=True), lambda x: show(x.macs, "MAC") if x.macs else DASH),
+        (Head("Bytes moved", numeric=True, keep=0), lambda x: show(x.bytes, "B") if x.bytes else DASH),
+        (Head("MAC/s", numeric=True), lambda x: show(x.rate, "MAC/s")),
+        (Head("B/s", numeric=True, keep=0), lambda x: show(x.bandwidth, "B/s")),
+        (Head("Bound by", keep=2), lambda x: x.bound or DASH),
+        (Head("Of the roofline", "%", numeric=True), lambda x: _percent(x.roofline_share)),
+    )
+    between = {"Layer": _BETWEEN, "Time": significant(table.between_s / scale.factor)}
+    total: dict[str, str | Cell] = {
+        "Layer": "Total",
+        "Time": _time(network, scale),
+        "Of the whole": "100.0",
+        "MACs": show(table.macs, "MAC"),
+        "Bytes moved": show(sum(layer.bytes for layer in table.layers), "B"),
+        "MAC/s": show(table.macs / network.estimate, "MAC/s"),
+    }
+    shown = view_of(table.layers, fields).with_row({**between, "Of the whole": _percent(1 - table.explained)})
+    return shown.with_row(total)
 
 
 def _percent(share: float) -> str:

@@ -85,14 +85,9 @@ def _view(table: JsonObject) -> View:
 
     Columns that no row has anything for, such as strides of a network without convolutions, are left out.
     """
-    shown = view_of(table["layers"], _FIELDS)
-    titles = [head.title for head in shown.heads]
-    totals = [_number(table["totals"][_TOTALS[title]]) if title in _TOTALS else "" for title in titles]
-    kept = [
-        i for i in range(len(titles)) if i == 0 or any(row[i].text not in (DASH, "") for row in shown.rows)
-    ]
-    rows = [*shown.rows, [Cell(text) for text in ("Total", *totals[1:])]]
-    return View([shown.heads[i] for i in kept], [[row[i] for i in kept] for row in rows])
+    layers, totals = table["layers"], {title: _number(table["totals"][key]) for title, key in _TOTALS.items()}
+    told = [field for field in _FIELDS[1:] if any(field[1](layer) not in (DASH, "") for layer in layers)]
+    return view_of(layers, [_FIELDS[0], *told]).with_row({"Layer": "Total", **totals}, Cell(""))
 
 
 def _notes(table: JsonObject) -> list[str]:

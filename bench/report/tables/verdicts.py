@@ -145,17 +145,15 @@ def gate_markdown(
     )
     lines = [
         f"**Slower for certain, in two rounds: {slower}.**" if slower else "Nothing is slower for certain.",
-        *([f"Suspected, in one round alone: {suspected}."] if suspected else []),
-        *(
-            [f"Slower, but in doubt, and so not counted: {doubted}; measure again on an idle machine."]
-            if doubted
-            else []
-        ),
-        *([f"New, with nothing to compare: {', '.join(map(markdown, new))}."] if new else []),
-        *([f"**Not compared: {', '.join(map(markdown, lost))}.**"] if lost else []),
+        f"Suspected, in one round alone: {suspected}." if suspected else "",
+        f"Slower, but in doubt, and so not counted: {doubted}; measure again on an idle machine."
+        if doubted
+        else "",
+        f"New, with nothing to compare: {', '.join(map(markdown, new))}." if new else "",
+        f"**Not compared: {', '.join(map(markdown, lost))}.**" if lost else "",
     ]
     before, after = commits
-    said = " ".join(lines if changes else lines[1:]) or "Nothing was compared."
+    said = " ".join(filter(None, lines if changes else lines[1:])) or "Nothing was compared."
     why = "\n".join(f"- {markdown(line)}" for line in failed)
     table = to_markdown(view_of(changes, _GATE)).strip() if changes else ""
     return "\n\n".join(filter(None, (f"### {after} against {before}", said, why, table))) + "\n"
@@ -254,9 +252,9 @@ def ensembles_table(ensembles: Sequence[Ensemble]) -> Terminal:
     """Return the table of `bench.analysis.ensembles.Ensemble`; gains have their 95 % interval."""
     dataset, images = plain(ensembles[0].dataset), ensembles[0].images
     note = (
-        f"Gains in percentage points with 95 % intervals over the {images} test images of "
-        f"{dataset}, paired; they hold for these trained networks."
+        f"Gains in percentage points with 95 % intervals over the {images} test images of {dataset}, paired; "
     )
+    note += "they hold for these trained networks."
     return Terminal(view_of(ensembles, _ENSEMBLES), f"Ensembles on {dataset}", [note])
 
 
@@ -370,11 +368,8 @@ def _summary(diff: Diff) -> Iterator[str]:
 def _reasons(diff: Diff) -> Iterator[str]:
     """Yield why rows are undecided, or what a verdict without a test stands on; each reason once."""
     effects = [row.effect for row in _listed(diff)]
-    reasons = Counter(
-        (effect.verdict, effect.reason)
-        for effect in effects
-        if not effect.reason.startswith(_TESTS) or effect.verdict == "suspected"
-    )
+    told = (e for e in effects if not e.reason.startswith(_TESTS) or e.verdict == "suspected")
+    reasons = Counter((effect.verdict, effect.reason) for effect in told)
     for (word, reason), n in reasons.most_common():
         yield f"{word} ({n}): {plain(reason)}"
 

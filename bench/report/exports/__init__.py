@@ -26,17 +26,11 @@ Files: TypeAlias = Callable[[Path], None]
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What is exported.
+    """What is exported."""
 
-    Attributes:
-        runs: each of one machine, see `bench.records.machines.by_machine`.
-        options: of the format, as they were given.
-        remark: told what a reader should know of what is written.
-    """
-
-    runs: Sequence[Run]
-    options: Mapping[str, str] = field(default_factory=dict)
-    remark: Callable[[str], None] = lambda _: None
+    runs: Sequence[Run]  # each of one machine, see `bench.records.machines.by_machine`
+    options: Mapping[str, str] = field(default_factory=dict)  # of the format, as they were given
+    remark: Callable[[str], None] = lambda _: None  # told what a reader should know of what is written
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -88,17 +82,13 @@ _Make: TypeAlias = Callable[[Results], str | bytes | Files]
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A format.
+    """A format."""
 
-    Attributes:
-        about: what is written, in a line.
-        make: what is written of some results.
-        options: what `--set` may give, by name, with what it is.
-    """
-
-    about: str
-    make: _Make
-    options: Mapping[str, str] = field(default_factory=dict)
+    about: str  # what is written, in a line
+    make: _Make  # what is written of some results
+    options: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what `--set` may give, by name, with what it is
 
     def read_options(self, given: Sequence[str]) -> dict[str, str]:
         """Return the options of ``["dataset=ILSVRC/imagenet-1k"]``.

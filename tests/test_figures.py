@@ -40,6 +40,7 @@ from bench.records.record import Record, measured
 from bench.records.store import Run
 from bench.report.figures import FIGURES
 from bench.report.figures._labels import (
+    Labels,
     Point,
     _distances,
     _LabelLayout,
@@ -163,7 +164,7 @@ def test_labels_that_find_no_room_are_counted() -> None:
     figure = canvas(2, 2)
     axes = figure.subplots()
     count = 60
-    place_labels(axes, [Point(0.5, 0.5, f"network{i}") for i in range(count)])
+    place_labels(axes, Labels([Point(0.5, 0.5, f"network{i}") for i in range(count)]))
     left_out = said_left_out(axes)
     assert 0 < left_out < count
     assert len(texts(axes)) == count - left_out
@@ -173,7 +174,7 @@ def test_networks_on_the_front_are_labelled_first() -> None:
     figure = canvas(2, 2)
     axes = figure.subplots()
     crowd = [Point(0.5, 0.5, f"network{i}", first=i >= 50) for i in range(53)]
-    place_labels(axes, crowd)
+    place_labels(axes, Labels(crowd))
     assert {"network50", "network51", "network52"} <= set(texts(axes))
 
 

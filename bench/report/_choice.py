@@ -119,12 +119,8 @@ def answer_view(
 ) -> View:
     """Return the networks that matter, the most accurate first, with what is said of each.
 
-    Args:
-        choice: the answer.
-        by: the accuracies.
-        front: what is said of rows that are on the front.
-        more: further columns, before what is said.
-        takes: whether one is to be taken, and not the front alone to be told.
+    `front` is what is said of rows that are on the front, `more` are further columns before what is said, and `takes`
+    is whether one is to be taken, and not the front alone to be told.
     """
     table, words = choice.candidates, dict(front)
     words |= dict.fromkeys(choice.rivals.index[:MOST_RIVALS], "not distinguishable")

@@ -43,36 +43,38 @@ class Point:
 Line = Sequence[tuple[float, float]]
 
 
-def place_labels(axes: Axes, points: Sequence[Point], lines: Sequence[Line] = (), unnamed: Line = ()) -> None:
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What is labelled in a panel, and what is in the way."""
+
+    points: Sequence[Point]
+    lines: Sequence[Line] = ()  # that are drawn there, each by its corners in data coordinates
+    unnamed: Line = ()  # where markers without a label are, in data coordinates
+
+
+def place_labels(axes: Axes, labels: Labels) -> None:
     """Write the labels of points beside them, with a thin line where one is farther off or could be mistaken.
 
     A label lies within the axes, on no other label and, as far as there is room, on no marker and no line. Of very many
     some find no room, and how many is said in a corner. Call it when all else is drawn: it settles the layout of the
     figure.
-
-    Args:
-        axes: where the points are.
-        points: what to label.
-        lines: that are drawn there, each by its corners in data coordinates.
-        unnamed: where markers without a label are, in data coordinates.
     """
-    figure = _figure(axes)
+    figure, points = _figure(axes), labels.points
     if not points:
         return
     freeze(figure)
     names = [drawable(p.text) for p in points]
-    lines = [*lines, *([(p.x, p.y - p.spread), (p.x, p.y + p.spread)] for p in points if p.spread > 0)]
+    bars = ([(p.x, p.y - p.spread), (p.x, p.y + p.spread)] for p in points if p.spread > 0)
+    lines = [_along(_in_print(axes, figure, line)) for line in (*labels.lines, *bars)]
     layout = _LabelLayout(
         centres=_in_print(axes, figure, [(p.x, p.y) for p in points]),
         sizes=_measure(figure, names) + 2 * _PAD,
         radii=np.array([p.radius for p in points]),
         halos=np.array([p.halo for p in points]),
         bounds=np.array(axes.get_window_extent().extents) * 72 / figure.dpi,
-        on_lines=np.concatenate(
-            [np.zeros((0, 2)), *(_along(_in_print(axes, figure, line)) for line in lines)]
-        ),
+        on_lines=np.concatenate([np.zeros((0, 2)), *lines]),
         first=np.array([p.first for p in points]),
-        unnamed=_in_print(axes, figure, unnamed),
+        unnamed=_in_print(axes, figure, labels.unnamed),
     )
     if len(points) <= _MANY:
         layout.solve()

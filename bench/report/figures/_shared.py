@@ -26,7 +26,7 @@ from bench.analysis.shapes import as_published, as_trained
 from bench.errors import listed
 from bench.plan.task import INPUT
 from bench.records.flags import spoken
-from bench.report.figures._labels import Line, Point, place_labels
+from bench.report.figures._labels import Labels, Line, Point, place_labels
 from bench.report.figures._style import (
     MUTED,
     SURFACE,
@@ -317,15 +317,6 @@ def by_family(rows: pd.DataFrame, look: Looks) -> Iterator[tuple[Look, pd.DataFr
         yield look[str(family)], part
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What is labelled in a panel, and the lines and the markers without a label that are in the way."""
-
-    points: Sequence[Point]
-    lines: Sequence[Line] = ()
-    unnamed: Line = ()
-
-
 Part = tuple[pd.DataFrame, Callable[[Axes, Looks], Labels]]
 """The rows of a panel, each a point, and what draws them and returns what is to be labelled."""
 
@@ -364,7 +355,7 @@ def draw_scatter(
     if more is not None:
         more(drawing)
     for a, one in zip(axes, labels, strict=True):
-        place_labels(a, one.points, one.lines, one.unnamed)
+        place_labels(a, one)
     return drawing
 
 

@@ -16,12 +16,11 @@ from matplotlib.lines import Line2D
 from bench.analysis.flags import flags_text
 from bench.analysis.shapes import as_published
 from bench.report.figures import figure
-from bench.report.figures._labels import Line, Point
+from bench.report.figures._labels import Labels, Line, Point
 from bench.report.figures._layer_lists import weighted_layers
 from bench.report.figures._shared import (
     MOST,
     AccuracyKind,
-    Labels,
     Looks,
     absent,
     accuracies,

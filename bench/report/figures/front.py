@@ -18,12 +18,11 @@ from bench.analysis.accuracy import accuracy_table
 from bench.analysis.comparison import row_labels
 from bench.analysis.flags import flags_text
 from bench.report.figures import figure
-from bench.report.figures._labels import Point
+from bench.report.figures._labels import Labels, Point
 from bench.report.figures._shared import (
     CROWDED,
     MOST,
     AccuracyKind,
-    Labels,
     Looks,
     Part,
     absent,
@@ -79,13 +78,12 @@ _OWN_SHAPE = (
 @figure(
     "latency_accuracy",
     title="Accuracy against latency",
-    caption="Up and to the left is better. " + _FRONT.format("faster")
-    + "Latency is of one image, each call waited for. " + _OWN_SHAPE
-    + "Bars are the 95 % interval of the latency and one standard deviation of the accuracy over seeds.",
+    caption=f"Up and to the left is better. {_FRONT.format('faster')}Latency is of one image, each call waited for. "
+    f"{_OWN_SHAPE}Bars are the 95 % interval of the latency and one standard deviation of the accuracy over seeds.",
     needs="a measured latency, and a published accuracy or a short training, of two networks or more at that size",
     place=5,
     charted=True,
-)  # fmt: skip
+)
 def _latency_accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine and kind of accuracy."""
     return _draw(table, frame, [_LATENCY], wide=True)
@@ -94,12 +92,8 @@ def _latency_accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None
 @figure(
     "throughput_accuracy",
     title="Accuracy against throughput",
-    caption="Up and to the right is better. "
-    + _FRONT.format("faster")
-    + "Throughput is of the forward pass, at the "
-    "largest batch that was timed. "
-    + _OWN_SHAPE
-    + "Bars are the 95 % interval of the throughput and one standard "
+    caption=f"Up and to the right is better. {_FRONT.format('faster')}Throughput is of the forward pass, at the "
+    f"largest batch that was timed. {_OWN_SHAPE}Bars are the 95 % interval of the throughput and one standard "
     "deviation of the accuracy over seeds.",
     needs="a measured throughput, and a published accuracy or a short training, of two networks or more at that size",
     place=6,
@@ -113,15 +107,14 @@ def _throughput_accuracy(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | N
 @figure(
     "accuracy_cost",
     title="Accuracy against memory and energy",
-    caption="Up and to the left is better. " + _FRONT.format("cheaper")
-    + "Memory and energy are of the largest batch that was timed; memory is of the tensors alive at once where these "
-    "were counted, else the process's peak. " + _OWN_SHAPE
-    + "Bars are one standard deviation of the accuracy over seeds.",
+    caption=f"Up and to the left is better. {_FRONT.format('cheaper')}Memory and energy are of the largest batch that "
+    "was timed; memory is of the tensors alive at once where these were counted, else the process's peak. "
+    f"{_OWN_SHAPE}Bars are one standard deviation of the accuracy over seeds.",
     needs="a measured memory or energy, and a published accuracy or a short training, of two networks or more at "
     "that size",
     place=25,
     charted=True,
-)  # fmt: skip
+)
 def _accuracy_cost(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each machine, kind of accuracy and cost."""
     memory = _TENSORS if table["tensor_memory"].notna().any() else _PEAK

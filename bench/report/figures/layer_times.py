@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from bench.analysis.layer_differences import Difference, foremost, layer_differences
 from bench.analysis.layers import Layer, LayerTable
 from bench.report.figures import figure
-from bench.report.figures._labels import Point, place_labels
+from bench.report.figures._labels import Labels, Point, place_labels
 from bench.report.figures._shared import grid, not_drawn
 from bench.report.figures._style import (
     COLOURS,
@@ -195,7 +195,7 @@ def _name_slowest(axes: Axes, table: LayerTable) -> None:
     places = [(layer.macs, layer.time.estimate) for layer in layers]
     named = zip(places[:_NAMED], layers, strict=False)
     points = [Point(*place, drawable(layer.name, 28), radius=4) for place, layer in named]
-    place_labels(axes, points, (), places[_NAMED:])
+    place_labels(axes, Labels(points, unnamed=places[_NAMED:]))
 
 
 @figure(

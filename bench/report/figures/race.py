@@ -15,7 +15,7 @@ from bench.analysis.choosing import COSTS
 from bench.io import JsonObject
 from bench.report._raced import race_table, races_of
 from bench.report.figures import figure
-from bench.report.figures._labels import Line, Point, place_labels
+from bench.report.figures._labels import Labels, Point, place_labels
 from bench.report.figures._shared import accuracy_axis, draw_corners, heading, panels, steps
 from bench.report.figures._style import COLOURS, INK, MUTED, OWN_LOOK, SURFACE, drawable, legend, log_axis
 from bench.units import exactly
@@ -42,17 +42,17 @@ def _race(_table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     if not races:
         return None
     drawing, axes = panels(len(races), wide=True)
-    placed: list[tuple[Axes, list[Point], list[Line]]] = []
+    placed: list[tuple[Axes, Labels]] = []
     drawn: set[str] = set()
     for one, (name, race) in zip(axes, races, strict=True):
         rows = race_table(race)
-        placed.append((one, *_panel(one, name, race, rows)))
+        placed.append((one, _panel(one, name, race, rows)))
         drawn |= _drawn(rows, race)
     names = [name for name in _LOOKS if name in drawn]
     handles = [Line2D([], [], **_LOOKS[name]) for name in names]
     legend(drawing, handles, names, loc="outside lower center", ncols=3)
-    for one, points, lines in placed:
-        place_labels(one, points, lines)
+    for one, labels in placed:
+        place_labels(one, labels)
     return drawing
 
 
@@ -91,7 +91,7 @@ def _drawn(rows: pd.DataFrame, race: JsonObject) -> set[str]:
     return budget | {name for name, some in there.items() if some.any()}
 
 
-def _panel(axes: Axes, name: str, race: JsonObject, rows: pd.DataFrame) -> tuple[list[Point], list[Line]]:
+def _panel(axes: Axes, name: str, race: JsonObject, rows: pd.DataFrame) -> Labels:
     """Draw one race; return what is to be labelled, and the lines in the way."""
     unit = COSTS[race["cost"]][0]
     better: Literal["lower", "higher"] = "higher" if COSTS[race["cost"]][1] == "higher" else "lower"
@@ -125,7 +125,7 @@ def _panel(axes: Axes, name: str, race: JsonObject, rows: pd.DataFrame) -> tuple
         Point(row["cost"], row["accuracy"], row["label"], 4.5, first=bool(row["best"]))
         for row in named.to_dict("records")
     ]
-    return points, lines
+    return Labels(points, lines)
 
 
 def _draw_members(axes: Axes, front: pd.DataFrame) -> None:

@@ -13,9 +13,8 @@ from bench.analysis.comparison import row_labels
 from bench.analysis.keys import CEILING, plain_rows
 from bench.analysis.roofline import ceilings_of, machine_rows
 from bench.report.figures import figure
-from bench.report.figures._labels import Point
+from bench.report.figures._labels import Labels, Point
 from bench.report.figures._shared import (
-    Labels,
     Looks,
     Part,
     absent,

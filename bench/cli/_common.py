@@ -72,12 +72,12 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
         heed()
         try:
             command(*args, **kwargs)
-        except (Exception, KeyboardInterrupt) as error:
-            if said := _said_of(error):
-                show_error(*said)
-                raise typer.Exit(error.exit_code if isinstance(error, BenchError) else EXIT_FAILED) from None
+        except (Exception, KeyboardInterrupt) as raised:
+            if error := _known(raised):
+                show_error(error.message, error.tip)
+                raise typer.Exit(error.exit_code) from None
             # An import that was interrupted may end in any error.
-            if isinstance(error, typer.Exit) or not (isinstance(error, KeyboardInterrupt) or interrupted()):
+            if isinstance(raised, typer.Exit) or not (isinstance(raised, KeyboardInterrupt) or interrupted()):
                 raise
             note(f"cancelled{left()}")
             raise typer.Exit(EXIT_CANCELLED) from None
@@ -85,18 +85,24 @@ def handled(command: Callable[P, None]) -> Callable[P, None]:
     return safely
 
 
-def _said_of(error: BaseException) -> tuple[str, str | None] | None:
-    """Return what is wrong and what to do next; None for an error of no kind that is known."""
+class _RefusedError(BenchError):
+    """What the system refused."""
+
+    exit_code = EXIT_FAILED
+
+
+def _known(error: BaseException) -> BenchError | None:
+    """Return an error with what is wrong and what to do next; None for one of no kind that is known."""
     if isinstance(error, BenchError):
-        return error.message, error.tip
+        return error
     if isinstance(error, EOFError):  # which typer would take for the user's end of the command
-        return f"a file ends too early: {text_of(error)}", _TORN
+        return _RefusedError(f"a file ends too early: {text_of(error)}", _TORN)
     if isinstance(error, OSError):
         place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
         tip = MORE_PROCESSES if error.errno == errno.EAGAIN else "mend that, or name another file or folder"
-        return f"{error.strerror or text_of(error)}{place}", tip
+        return _RefusedError(f"{error.strerror or text_of(error)}{place}", tip)
     if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
-        return str(error), MORE_PROCESSES
+        return _RefusedError(str(error), MORE_PROCESSES)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -59,12 +60,9 @@ def _count(key: str) -> Callable[[JsonObject], str]:
     return lambda row: "" if row.get(key) is None else f"{row[key]:,}"
 
 
-def _published(key: str) -> Callable[[JsonObject], str]:
-    def cell(row: JsonObject) -> str:
-        share = (row.get("published") or {}).get(key)
-        return "" if share is None else percent(share)
-
-    return cell
+def _published(key: str, row: JsonObject) -> str:
+    share = (row.get("published") or {}).get(key)
+    return "" if share is None else percent(share)
 
 
 def _protocol(row: JsonObject) -> str:
@@ -93,8 +91,8 @@ _FIELDS: Mapping[str, Fields[JsonObject]] = {
         (Head("parameters", numeric=True, keep=2), _count("parameters")),
         (Head("px", numeric=True), _text("input_size")),
         (Head("least px", numeric=True, keep=0), _text("min_input")),
-        (Head("published top-1", numeric=True, keep=2), _published("top1")),
-        (Head("published top-5", numeric=True, keep=0), _published("top5")),
+        (Head("published top-1", numeric=True, keep=2), partial(_published, "top1")),
+        (Head("published top-5", numeric=True, keep=0), partial(_published, "top5")),
         (Head("tested on"), _protocol),
         (Head("paper", keep=3), _text("paper")),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import pandas as pd
@@ -137,7 +138,7 @@ def answer_view(
         ),
         (Head("Input", "px", numeric=True), lambda row: str(row["input_size"])),
         *(
-            (Head(TITLES[cost], numeric=True, keep=1 + (cost == choice.cost)), cost_cell(cost))
+            (Head(TITLES[cost], numeric=True, keep=1 + (cost == choice.cost)), partial(_cost_cell, cost))
             for cost in COSTS
             if rows[cost].notna().any()
         ),
@@ -147,18 +148,13 @@ def answer_view(
     return view_of((row for _, row in rows.iterrows()), fields)
 
 
-def cost_cell(cost: str) -> Callable[[Row], str | Cell]:
-    """Return what shows a cost of a row, with its interval and its doubts."""
-    unit = COSTS[cost][0]
-
-    def cell(row: Row) -> Cell:
-        if math.isnan(row[cost]):
-            return EMPTY
-        low, high = (row.get(f"{cost}_{end}", math.nan) for end in ("low", "high"))
-        note = "" if math.isnan(low) else f"{show(low, unit)} – {show(high, unit)}"
-        return Cell(show(row[cost], unit), note, flags=flags_of(row.to_dict(), cost))
-
-    return cell
+def _cost_cell(cost: str, row: Row) -> Cell:
+    """Show a cost of a row, with its interval and its doubts."""
+    if math.isnan(row[cost]):
+        return EMPTY
+    unit, low, high = COSTS[cost][0], *(row.get(f"{cost}_{end}", math.nan) for end in ("low", "high"))
+    note = "" if math.isnan(low) else f"{show(low, unit)} – {show(high, unit)}"
+    return Cell(show(row[cost], unit), note, flags=flags_of(row.to_dict(), cost))
 
 
 def may_be_better(choice: Choice, by: _Accuracies, why: Callable[[Row], str]) -> list[str]:

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -107,7 +108,7 @@ def _learning_curves(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
             test, train = ([curve for curve in some if len(curve.x) > 1] for some in (test, train))
         errors = [error for curve in (*test, *train) for error in (*curve.low, *curve.high)]
         last = max((curve.x[-1] for curve in (*test, *train)), default=1)
-        left, right = (_error_axes(f"Top-1 {of} error", errors, last) for of in ("test", "training"))
+        left, right = (partial(_error_axes, f"Top-1 {of} error", errors, last) for of in ("test", "training"))
         pairs.append((_Group(name, test, left), _Group(name, train, right)))
     return _draw_pairs(pairs, table, frame)
 
@@ -123,22 +124,18 @@ def _errors(label: str, rows: pd.DataFrame) -> _Curve | None:
     return _seeds(label, first["family"], numbers, errors, mean)
 
 
-def _error_axes(label: str, errors: Sequence[float], last: float) -> Callable[[Axes], None]:
-    """Return what sets up the axes of a group of `last` epochs; a wide range of errors is logarithmic."""
-
-    def setup(axes: Axes) -> None:
-        whole_numbers(axes, "Epoch")
-        room = 0.05 * max(1.0, last - 1)
-        axes.set_xlim(1 - room, last + room)  # also where only the last epoch was tested
-        low, high = min(errors), max(errors)
-        if low > 0 and spans(errors) > 8:
-            log_axis(axes.yaxis, errors, label, "%")
-        else:
-            room = 0.05 * (high - low or high or 1.0)
-            number_axis(axes.yaxis, label, "%")
-            axes.set_ylim(low - room, high + room)
-
-    return setup
+def _error_axes(label: str, errors: Sequence[float], last: float, axes: Axes) -> None:
+    """Set up the axes of a panel of `last` epochs; a wide range of errors is logarithmic."""
+    whole_numbers(axes, "Epoch")
+    room = 0.05 * max(1.0, last - 1)
+    axes.set_xlim(1 - room, last + room)  # also where only the last epoch was tested
+    low, high = min(errors), max(errors)
+    if low > 0 and spans(errors) > 8:
+        log_axis(axes.yaxis, errors, label, "%")
+    else:
+        room = 0.05 * (high - low or high or 1.0)
+        number_axis(axes.yaxis, label, "%")
+        axes.set_ylim(low - room, high + room)
 
 
 _TICKS = {0.0: "last", 0.25: "25 %", 0.5: "50 %", 0.75: "75 %", 1.0: "first"}
@@ -164,7 +161,8 @@ def _gradient_depth(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     for name, rows in _ended(table, frame, list(_WHEN)):
         curves = {when: _of_trainings(rows[rows["measurement"] == when], _norms) for when in _WHEN}
         norms = [norm for some in curves.values() for curve in some for norm in (*curve.low, *curve.high)]
-        start, end = (_Group(name, some, _norm_axes(_WHEN[when], norms)) for when, some in curves.items())
+        axes = {when: partial(_norm_axes, words, norms) for when, words in _WHEN.items()}
+        start, end = (_Group(name, some, axes[when]) for when, some in curves.items())
         pairs.append((start, end))
     return _draw_pairs(pairs, table, frame)
 
@@ -181,16 +179,12 @@ def _norms(label: str, rows: pd.DataFrame) -> _Curve | None:
     return _seeds(label, rows["family"].iloc[0], places, norms, lambda n: float(np.exp(np.mean(np.log(n)))))
 
 
-def _norm_axes(when: str, norms: Sequence[float]) -> Callable[[Axes], None]:
-    """Return what sets up the axes of all panels of a group."""
-
-    def setup(axes: Axes) -> None:
-        ticks_at(axes.xaxis, list(_TICKS), list(_TICKS.values()))
-        axes.set_xlabel("Layers with weights, from the last back to the first")
-        log_axis(axes.yaxis, norms, f"Norm of the gradient {when}", "1")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _power(v) if v < 1e-3 else tick(v, "1")))
-
-    return setup
+def _norm_axes(when: str, norms: Sequence[float], axes: Axes) -> None:
+    """Set up the axes of a panel, which all of a group share."""
+    ticks_at(axes.xaxis, list(_TICKS), list(_TICKS.values()))
+    axes.set_xlabel("Layers with weights, from the last back to the first")
+    log_axis(axes.yaxis, norms, f"Norm of the gradient {when}", "1")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _power(v) if v < 1e-3 else tick(v, "1")))
 
 
 def _power(value: float) -> str:
@@ -278,7 +272,7 @@ def _throughput_batch(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None
         if len(shown[WAY].drop_duplicates()) > _MANY:
             title, shown = _commonest(name, shown)
         curves = [_rates(one) for _, one in shown.groupby(WAY, dropna=False, sort=False)]
-        parts += _split(_Group(title, curves, _rate_axes(curves), fitted=True))
+        parts += _split(_Group(title, curves, partial(_rate_axes, curves), fitted=True))
     return _draw(parts, table, _failed_batches(frame, rows))
 
 
@@ -315,21 +309,17 @@ def _rates(rows: pd.DataFrame) -> _Curve:
     return _Curve(rows["label"].iloc[0], family_name(rows["family"].iloc[0]), batches.tolist(), middle, *band)
 
 
-def _rate_axes(curves: Sequence[_Curve]) -> Callable[[Axes], None]:
-    """Return what sets up the axes of the panels of a group, each as high as its own curves reach."""
+def _rate_axes(curves: Sequence[_Curve], axes: Axes) -> None:
+    """Set up the axes of a panel of a group, as high as its own curves reach."""
     ticks: list[float] = []
     for batch in sorted({x for curve in curves for x in curve.x}):
         if not ticks or batch >= _APART * ticks[-1]:
             ticks.append(batch)
-
-    def setup(axes: Axes) -> None:
-        rates = [float(rate) for line in axes.lines for rate in np.asarray(line.get_ydata())]
-        axes.set_xscale("log", base=2)
-        ticks_at(axes.xaxis, ticks, [f"{batch:.0f}" for batch in ticks])
-        axes.set_xlabel("Batch size")
-        log_axis(axes.yaxis, rates, "Images per second", "1")
-
-    return setup
+    rates = [float(rate) for line in axes.lines for rate in np.asarray(line.get_ydata())]
+    axes.set_xscale("log", base=2)
+    ticks_at(axes.xaxis, ticks, [f"{batch:.0f}" for batch in ticks])
+    axes.set_xlabel("Batch size")
+    log_axis(axes.yaxis, rates, "Images per second", "1")
 
 
 # --- panels ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from bench.analysis.engines import EngineRow
 from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, view_of
@@ -40,12 +41,9 @@ def _speedup(row: EngineRow) -> Cell:
     return Cell(f"{effect.estimate:.2f}", ends, effect.estimate)
 
 
-def _number(name: str, text: Callable[[float], str]) -> Callable[[EngineRow], Cell]:
-    def cell(row: EngineRow) -> Cell:
-        value = row.values.get(name, math.nan)
-        return Cell(text(value), sort=value) if math.isfinite(value) else EMPTY
-
-    return cell
+def _number(name: str, text: Callable[[float], str], row: EngineRow) -> Cell:
+    value = row.values.get(name, math.nan)
+    return Cell(text(value), sort=value) if math.isfinite(value) else EMPTY
 
 
 def _top1(row: EngineRow) -> Cell:
@@ -88,19 +86,22 @@ _FIELDS: Fields[EngineRow] = (
         Head("Batch", numeric=True, keep=0),
         lambda row: Cell(str(row.batch), sort=row.batch) if row.latency else EMPTY,
     ),
-    (Head("Peak memory", numeric=True), _number("peak_memory", lambda value: show(value, "B"))),
-    (Head("Preparation", numeric=True), _number("prepare_time", lambda value: show(value, "s"))),
-    (Head("Loading", numeric=True, keep=0), _number("load_time", lambda value: show(value, "s"))),
-    (Head("Files", numeric=True, keep=0), _number("artefact_size", lambda value: show(value, "B"))),
-    (Head("Threads used", numeric=True, keep=0), _number("threads_used", lambda value: f"{value:.1f}")),
+    (Head("Peak memory", numeric=True), partial(_number, "peak_memory", lambda value: show(value, "B"))),
+    (Head("Preparation", numeric=True), partial(_number, "prepare_time", lambda value: show(value, "s"))),
+    (Head("Loading", numeric=True, keep=0), partial(_number, "load_time", lambda value: show(value, "s"))),
+    (Head("Files", numeric=True, keep=0), partial(_number, "artefact_size", lambda value: show(value, "B"))),
+    (
+        Head("Threads used", numeric=True, keep=0),
+        partial(_number, "threads_used", lambda value: f"{value:.1f}"),
+    ),
     (
         Head("In its precision", "%", numeric=True),
-        _number("precision_share", lambda value: f"{100 * value:.0f}"),
+        partial(_number, "precision_share", lambda value: f"{100 * value:.0f}"),
     ),
-    (Head("Clipped", numeric=True, keep=0), _number("clipped_share", percent)),
-    (Head("Largest difference", numeric=True), _number("output_difference", percent)),
-    (Head("Mean difference", numeric=True), _number("mean_difference", percent)),
-    (Head("Other answers", numeric=True), _number("other_answers", percent)),
+    (Head("Clipped", numeric=True, keep=0), partial(_number, "clipped_share", percent)),
+    (Head("Largest difference", numeric=True), partial(_number, "output_difference", percent)),
+    (Head("Mean difference", numeric=True), partial(_number, "mean_difference", percent)),
+    (Head("Other answers", numeric=True), partial(_number, "other_answers", percent)),
     (Head("Top-1", "%", numeric=True, keep=2), _top1),
     (Head("Lost", "points", numeric=True), _lost),
     (Head("Worth it", keep=2), _worth),

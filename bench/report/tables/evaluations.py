@@ -6,9 +6,9 @@ One set of views for the page, the Markdown and the terminal, and the same as CS
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import pandas as pd
 
@@ -294,22 +294,16 @@ def _corruption_fields(rows: Sequence[Robustness]) -> Fields[Robustness]:
         (Head("Data"), lambda one: plain(one.data)),
         (Head("Clean error", "%", numeric=True), lambda one: _error(1 - one.clean.value)),
         (Head("Mean error", "%", numeric=True, keep=2), lambda one: _error(one.error.mean)),
-        *((Head(kind.capitalize(), "%", numeric=True), _of_kind(kind)) for kind in kinds),
+        *((Head(kind.capitalize(), "%", numeric=True), partial(_of_kind, kind)) for kind in kinds),
         (Head("Mean corruption error", "%", numeric=True), _relative),
         (Head("Corruptions", numeric=True), _corruptions),
     )
 
 
-def _of_kind(kind: str) -> Callable[[Robustness], Cell]:
-    def cell(one: Robustness) -> Cell:
-        means = [
-            sum(1 - share.value for share in one.shares[name].values()) / len(one.shares[name])
-            for name in KINDS[kind]
-            if one.shares.get(name)
-        ]
-        return _error(sum(means) / len(means) if means else math.nan)
-
-    return cell
+def _of_kind(kind: str, one: Robustness) -> Cell:
+    known = [shares for name in KINDS[kind] if (shares := one.shares.get(name))]
+    means = [sum(1 - share.value for share in shares.values()) / len(shares) for shares in known]
+    return _error(sum(means) / len(means) if means else math.nan)
 
 
 def _error(value: float) -> Cell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from bench.io import JsonObject
 from bench.report.document import Document
@@ -20,20 +21,16 @@ def _shape(key: str) -> Callable[[JsonObject], str]:
     return lambda layer: "×".join(str(n) for n in layer[key][1:]) or DASH
 
 
-def _pair(key: str) -> Callable[[JsonObject], str]:
-    """Return the function that shows rows and columns, as ``3×3`` for a kernel and ``2`` for equal strides."""
-
-    def text(layer: JsonObject) -> str:
-        value = layer[key]
-        if value is None:
-            return DASH
-        if not isinstance(value, list):
-            return _number(value)
-        if key != "kernel" and len(set(value)) == 1:
-            return _number(value[0])
-        return "×".join(map(_number, value))
-
-    return text
+def _pair(key: str, layer: JsonObject) -> str:
+    """Show rows and columns, as ``3×3`` for a kernel and ``2`` for equal strides."""
+    value = layer[key]
+    if value is None:
+        return DASH
+    if not isinstance(value, list):
+        return _number(value)
+    if key != "kernel" and len(set(value)) == 1:
+        return _number(value[0])
+    return "×".join(map(_number, value))
 
 
 def _number(value: object) -> str:
@@ -55,14 +52,14 @@ _FIELDS: Fields[JsonObject] = (
     (Head("Input"), _shape("input")),
     (Head("Output", keep=2), _shape("output")),
     (Head("Channels", keep=0), _channels),
-    (Head("Kernel"), _pair("kernel")),
-    (Head("Stride", numeric=True), _pair("stride")),
-    (Head("Padding", numeric=True, keep=0), _pair("padding")),
+    (Head("Kernel"), partial(_pair, "kernel")),
+    (Head("Stride", numeric=True), partial(_pair, "stride")),
+    (Head("Padding", numeric=True, keep=0), partial(_pair, "padding")),
     (Head("Groups", numeric=True, keep=0), _count("groups")),
     (Head("Parameters", numeric=True, keep=2), _count("parameters")),
     (Head("MACs", numeric=True, keep=2), _count("macs")),
     (Head("Activations", "B", numeric=True), _count("activation_bytes")),
-    (Head("Receptive field", "px", numeric=True), _pair("receptive_field")),
+    (Head("Receptive field", "px", numeric=True), partial(_pair, "receptive_field")),
 )
 _TOTALS = {"Parameters": "parameters", "MACs": "macs", "Activations": "activation_bytes"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bench.analysis.selftest import Selftest
@@ -32,18 +32,16 @@ def _share(proportion: Proportion) -> str:
 
 def selftest_lines(tested: Selftest) -> dict[str, list[str]]:
     """Return what a self-test says, by topic; shares stand with their exact 95 % intervals."""
-    topics = {
-        "Scatter": [_scatter(row) for row in tested.rows],
-        "Intervals": [],
-        "bench diff": [],
-        "bench compare": [_compared(trial) for trial in tested.trials],
-        "Harness": list(_harness(tested)),
+    known = tested.calibration
+    topics: dict[str, Iterable[str]] = {
+        "Scatter": map(_scatter, tested.rows),
+        "Intervals": () if known is None else _intervals(known),
+        "bench diff": () if known is None else _diff(known, len(tested.rows)),
+        "bench compare": map(_compared, tested.trials),
+        "Harness": _harness(tested),
+        "Doubts": (f"{doubt}: {explain(doubt)}" for doubt in tested.doubts),
     }
-    if tested.calibration is not None:
-        topics["Intervals"] = list(_intervals(tested.calibration))
-        topics["bench diff"] = list(_diff(tested.calibration, len(tested.rows)))
-    topics["Doubts"] = [f"{doubt}: {explain(doubt)}" for doubt in tested.doubts]
-    return {topic: lines for topic, lines in topics.items() if lines}
+    return {topic: lines for topic, said in topics.items() if (lines := list(said))}
 
 
 def selftests_of(runs: Sequence[Run]) -> dict[str, dict[str, list[str]]]:

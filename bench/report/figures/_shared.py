@@ -7,7 +7,7 @@ import math
 import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -108,9 +108,12 @@ def trained(table: pd.DataFrame) -> Iterator[AccuracyKind]:
         yield AccuracyKind(f"Top-1 on {name}", "Top-1 accuracy", own)
 
 
-def worthwhile(kinds: Iterable[AccuracyKind]) -> list[AccuracyKind]:
-    """Return the kinds that compare two networks or more: a mark alone says no more than the table."""
-    return [kind for kind in kinds if kind.rows["network"].nunique() > 1]
+def worthwhile(
+    kinds: Iterable[AccuracyKind], of: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows
+) -> list[AccuracyKind]:
+    """Return the kinds whose rows, as `of` makes them, compare two networks: a mark alone says what the table does."""
+    made = (replace(kind, rows=of(kind.rows)) for kind in kinds)
+    return [kind for kind in made if kind.rows["network"].nunique() > 1]
 
 
 def in_doubt(rows: pd.DataFrame, *columns: str) -> pd.Series[bool]:

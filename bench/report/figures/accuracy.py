@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -59,7 +58,7 @@ _LARGEST = 900.0  # pt^2, of the ball with the most parameters
 )
 def _by_macs(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     """Draw a panel for each kind of accuracy."""
-    kinds = worthwhile(replace(kind, rows=_with_macs(kind.rows)) for kind in accuracies(table))
+    kinds = worthwhile(accuracies(table), _with_macs)
     most = float(table["parameters"].max())
     counted, trained = (table.loc[table[key].notna(), "network"] for key in ("macs", "accuracy"))
     return draw_scatter(
@@ -146,9 +145,8 @@ def _by_field(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
     counted = table.assign(
         field=table["receptive_field"], field_flags=table["receptive_field_flags"], image=table["input_size"]
     )
-    rows = [(kind, kind.rows) for kind in published(counted[as_published(table)])]
-    rows += [(kind, _with_trained(kind.rows, frame)) for kind in trained(table)]
-    kinds = worthwhile(replace(kind, rows=_with_field(some)) for kind, some in rows)
+    kinds = worthwhile(published(counted[as_published(table)]), _with_field)
+    kinds += worthwhile(trained(table), lambda rows: _with_field(_with_trained(rows, frame)))
     failed = absent(frame, ["cost", "accuracy"], {n for kind in kinds[:MOST] for n in kind.rows["network"]})
     parts = [(kind.rows, partial(_field_panel, kind)) for kind in kinds]
     return draw_scatter(table, parts, doubts=("field", "value"), failed=failed)
@@ -213,12 +211,12 @@ def _by_year(table: pd.DataFrame, frame: pd.DataFrame) -> Figure | None:
         (shown.rows, partial(_timeline_panel, shown, key))
         for kind in published(known)
         for key in ("year", "layers")
-        for shown in worthwhile([replace(kind, rows=_with_error(kind.rows, key))])
+        for shown in worthwhile([kind], partial(_with_error, key))
     ]
     return draw_scatter(table, parts, most=4)
 
 
-def _with_error(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+def _with_error(key: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row a network whose year, or count of layers, is known."""
     rows = rows[rows[key] > 0].drop_duplicates(["network", "value"])
     return rows.assign(error=1 - rows["value"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -137,20 +137,24 @@ def _draw(
 def _parts(table: pd.DataFrame, costs: Sequence[_Cost]) -> Iterator[Part]:
     """Yield the panels of each machine, those of one kind of accuracy beside each other."""
     for machine, rows in by_machine(table):
-        some = [(cost, kind) for cost in costs for kind in worthwhile(_measured(rows, cost))]
+        some = [
+            (cost, kind)
+            for cost in costs
+            for kind in worthwhile(
+                accuracies(rows[rows[cost.key] > 0], most=1), partial(_with_cost, cost.key)
+            )
+        ]
         titles = list(dict.fromkeys(kind.title for _, kind in some))
         for cost, kind in sorted(some, key=lambda one: titles.index(one[1].title)):
             yield kind.rows, partial(_panel, machine, cost, kind)
 
 
-def _measured(rows: pd.DataFrame, cost: _Cost) -> Iterator[AccuracyKind]:
-    """Yield the kinds with those rows alone whose cost was measured in the shape of their accuracy."""
-    for kind in accuracies(rows[rows[cost.key] > 0], most=1):
-        yield replace(kind, rows=_with_cost(kind.rows[kind.rows[cost.key] > 0], cost.key))
+def _with_cost(key: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose cost was measured in the shape of their accuracy, with that, its flags and its interval.
 
-
-def _with_cost(rows: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return the rows with `cost`, `cost_flags`, and `low` and `high` of its interval, NaN where it has none."""
+    They are `cost`, `cost_flags`, `low` and `high`, which are NaN where it has none.
+    """
+    rows = rows[rows[key] > 0]
     ends = {end: rows.get(f"{key}_{end}", math.nan) for end in ("low", "high")}
     return rows.assign(cost=rows[key], cost_flags=rows.get(f"{key}_flags", ""), **ends)
 

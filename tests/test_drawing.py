@@ -21,7 +21,7 @@ def finish(monkeypatch: pytest.MonkeyPatch) -> Finish:
     monkeypatch.setattr(drawing, "in_order", lambda: [(name, None) for name in NAMES])
     monkeypatch.setattr(drawing, "_draw", lambda name, table, frame, options: name.upper())
     nothing = pd.DataFrame()
-    return lambda helper: drawing._Shared(helper, nothing, nothing, drawing.DrawingOptions()).finish()
+    return lambda helper: drawing._shared_out(helper, nothing, nothing, drawing.DrawingOptions())()
 
 
 def test_each_figure_is_drawn_once_and_in_order(finish: Finish) -> None:

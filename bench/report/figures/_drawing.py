@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -83,7 +81,7 @@ def drawing(records: int, options: DrawingOptions | None = None) -> Iterator[Sta
         try:
             with bare_main(), deaf():
                 helper.submit(in_order)  # imports matplotlib and the figures meanwhile
-            yield lambda table, frame: _Shared(helper, table, frame, options).finish
+            yield lambda table, frame: _shared_out(helper, table, frame, options)
         except BaseException:
             _end(helper)
             raise
@@ -96,48 +94,30 @@ def _end(helper: ProcessPoolExecutor) -> None:
     helper.shutdown(wait=False, cancel_futures=True)
 
 
-class _Shared:
-    """The figures of a report between two processes: the helper draws from the first on, this one from the last."""
+def _shared_out(
+    helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions
+) -> _Finish:
+    """Hand all figures to a helper, which draws from the first on, and return what draws here from the last on.
 
-    def __init__(
-        self, helper: Executor, table: pd.DataFrame, frame: pd.DataFrame, options: DrawingOptions
-    ) -> None:
-        self._helper = helper
-        self._draw = partial(_draw, table=table, frame=frame, options=options)
-        self._names = options.figures
-        self._left = deque(self._names)
-        self._handed: dict[str, Future[Picture]] = {}
-        self._one_at_a_time = threading.Lock()
-        self._hand_on()
+    What it has not begun is taken from it, and what it leaves where it dies is drawn here.
+    """
+    draw = partial(_draw, table=table, frame=frame, options=options)
+    handed: dict[str, Future[Picture]] = {}
+    with contextlib.suppress(RuntimeError):  # it has died
+        for name in options.figures:
+            handed[name] = helper.submit(draw, name)
 
-    def _hand_on(self, _: object = None) -> None:
-        """Hand the next figure to the helper, which has ended the one before; where it has died, nothing."""
-        with self._one_at_a_time:
-            if self._left:
-                name = self._left[0]
-                try:
-                    self._handed[name] = self._helper.submit(self._draw, name)
-                except RuntimeError:
-                    return
-                self._left.popleft()
-        if self._left:
-            self._handed[name].add_done_callback(self._hand_on)
+    def picture(name: str) -> Picture:
+        with contextlib.suppress(BrokenExecutor):  # it was killed
+            if name in handed and not handed[name].cancel():
+                return handed[name].result()
+        return draw(name)
 
-    def finish(self) -> list[Picture]:
-        """Return all figures, in their order."""
-        own = {}
-        while (name := self._last()) is not None:
-            own[name] = self._draw(name)
-        for name, picture in self._handed.items():
-            try:
-                own[name] = picture.result()
-            except BrokenExecutor:  # the helper was killed
-                own[name] = self._draw(name)
-        return [own[name] for name in self._names]
+    def finish() -> list[Picture]:
+        drawn = {name: picture(name) for name in reversed(options.figures)}
+        return [drawn[name] for name in options.figures]
 
-    def _last(self) -> str | None:
-        with self._one_at_a_time:
-            return self._left.pop() if self._left else None
+    return finish
 
 
 def _draw(

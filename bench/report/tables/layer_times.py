@@ -292,12 +292,12 @@ def differences_document(of: LayerTable, against: LayerTable) -> Document:
     return Document(_differences_view(of, against), title, notes=_differences_notes(of, against))
 
 
-def _differences_view(of: LayerTable, against: LayerTable, most: int = _MOST) -> View:
+def _differences_view(of: LayerTable, against: LayerTable) -> View:
     """Return a row a layer that makes the difference, the largest first, and the two wholes last.
 
     Where there is no room for all, those that are certain have it.
     """
-    shown = foremost(layer_differences(of, against), most)
+    shown = foremost(layer_differences(of, against), _MOST)
     scale = Scale.of(max(of.network.estimate, against.network.estimate) / 10, "s")
     names = [plain(table.arch) for table in (of, against)]
     heads = [

@@ -26,7 +26,7 @@ from bench.records.record import Measurement
 from bench.records.store import RECORDS, Run, read_run
 from bench.report.notebook import Records
 from bench.report.tables._columns import COMPARISON
-from bench.report.tables._csv import to_csv
+from bench.report.tables._csv import csv_text, with_units
 from bench.units import DASH, UNITS
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -187,7 +187,7 @@ def test_times_are_times_and_a_value_is_there() -> None:
 def test_the_comparison_is_the_table_of_a_report() -> None:
     frame = bench.load(RESULTS / "cpu-reference")
     table = frame.comparison
-    written = pd.read_csv(io.StringIO(to_csv(compare_table(untyped(frame)), COMPARISON)))
+    written = pd.read_csv(io.StringIO(csv_text(with_units(compare_table(untyped(frame)), COMPARISON))))
     for name in ("latency", "latency_low", "latency_high", "throughput", "macs", "accuracy", "tensor_memory"):
         column = next(
             c for c in written if c in (name, f"{name}_s", f"{name}_MAC", f"{name}_B", f"{name}_images_per_s")

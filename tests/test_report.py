@@ -31,7 +31,7 @@ from bench.records.store import Run
 from bench.report._summary import _drift, caption
 from bench.report.figures import _drawing as drawing
 from bench.report.tables._columns import COMPARISON, comparison_view
-from bench.report.tables._csv import to_csv
+from bench.report.tables._csv import csv_text, with_units
 from bench.report.write import ReportFiles, write_report
 from reports import NASTY, SMALL, Page, content_of, doubtful_run, tokens, unrendered
 
@@ -165,7 +165,7 @@ def test_doubts_are_those_of_the_numbers_over_all_processes() -> None:
 
 def test_every_column_of_the_comparison_is_in_the_csv() -> None:
     table = compare_table(to_frame([make_run()]))
-    names = next(csv.reader(io.StringIO(to_csv(table, COMPARISON))))
+    names = next(csv.reader(io.StringIO(csv_text(with_units(table, COMPARISON)))))
     assert len(names) == len(set(names))
     stems = {key for column in COMPARISON for key in (column.key, *column.raw)}
     assert (

@@ -159,7 +159,7 @@ from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.report.page._data import page_data
 from bench.report.tables._columns import COMPARISON, comparison_view
-from bench.report.tables._csv import to_csv
+from bench.report.tables._csv import csv_text, with_units
 from bench.report.tables.formats import to_markdown
 
 def shown(run, name):
@@ -168,7 +168,7 @@ def shown(run, name):
     print(json.dumps({
         "frame": int((frame["measurement"] == name).sum()),
         "comparison": [c for c in table.columns if c.startswith(name)],
-        "csv": [c for c in to_csv(table, COMPARISON).splitlines()[0].split(",") if c.startswith(name)],
+        "csv": [c for c in csv_text(with_units(table, COMPARISON)).splitlines()[0].split(",") if c.startswith(name)],
         "markdown": to_markdown(comparison_view(table)).splitlines()[0],
         "page": page_data(table, frame)["quantities"].get(name),
     }))

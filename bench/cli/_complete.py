@@ -21,8 +21,12 @@ _PACKAGE = Path(__file__).resolve().parents[1]  # whose rooms are read, and not 
 def networks(incomplete: str) -> list[str]:
     """Return names of networks, experiments, and files of networks that begin so."""
     published = (_PACKAGE / "archs" / "published.csv").read_text("utf-8").splitlines()
-    known = ["all", *(row["name"] for row in csv.DictReader(published)), *_PREFIXES, *_files(incomplete)]
-    return [name for name in known if name.startswith(incomplete)]
+    names = (row["name"] for row in csv.DictReader(published))
+    return _beginning(incomplete, "all", *names, *_PREFIXES, *_files(incomplete))
+
+
+def _beginning(incomplete: str, *names: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
 
 
 _PREFIXES = ("torchvision:", "timm:", "hf:", "pattern:")
@@ -38,9 +42,8 @@ def _files(incomplete: str) -> Iterator[str]:
             text = read_file(Path(path)).decode()
         except (OSError, ValueError):
             return
-        yield from (
-            f"{path}:{name}" for name in re.findall(r"^(?:class|def) ([A-Za-z]\w*)", text, re.MULTILINE)
-        )
+        names = re.findall(r"^(?:class|def) ([A-Za-z]\w*)", text, re.MULTILINE)
+        yield from (f"{path}:{name}" for name in names)
 
 
 def networks_or_experiments(incomplete: str) -> list[str]:
@@ -52,50 +55,41 @@ def experiments(incomplete: str) -> list[str]:
     """Return shipped experiments and YAML files of the folder that begin so."""
     from bench.plan.files import experiments as shipped
 
-    return [
-        name for name in [*shipped(), *sorted(map(str, Path().glob("*.yaml")))] if name.startswith(incomplete)
-    ]
+    return _beginning(incomplete, *shipped(), *sorted(map(str, Path().glob("*.yaml"))))
 
 
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the stored runs of the results folder that begin so."""
     folder = Path(ctx.params.get("results") or "results")
-    names = sorted(file.parent.name for file in folder.glob("*/run.json"))
-    return [name for name in names if name.startswith(incomplete)]
+    return _beginning(incomplete, *sorted(file.parent.name for file in folder.glob("*/run.json")))
 
 
 def datasets(incomplete: str) -> list[str]:
     """Return the data sets that begin so, and how a folder of images is named."""
-    sources = (_PACKAGE / "datasets").glob("*.py")
-    named = {name for file in sources for name in _REGISTERED.findall(file.read_text("utf-8"))}
-    return [name for name in [*sorted(named), "imagefolder:"] if name.startswith(incomplete)]
-
-
-_REGISTERED = re.compile(
-    r'^(?:DATASETS\.add|_add)\(\s*(?:name=)?"(\w+)"', re.MULTILINE
-)  # where it is registered
+    registered = r'^(?:DATASETS\.add|_add)\(\s*(?:name=)?"(\w+)"'
+    return _beginning(incomplete, *_found("datasets", registered), "imagefolder:")
 
 
 def formats(incomplete: str) -> list[str]:
     """Return the formats of an export that begin so."""
-    sources = (_PACKAGE / "report" / "exports").glob("*.py")
-    named = {name for file in sources for name in _EXPORTED.findall(file.read_text("utf-8"))}
-    return [name for name in sorted(named) if name.startswith(incomplete)]
+    return _beginning(incomplete, *_found("report/exports", r'^@export\(\s*"([\w-]+)"'))
 
 
-_EXPORTED = re.compile(r'^@export\(\s*"([\w-]+)"', re.MULTILINE)
+def _found(folder: str, registered: str) -> list[str]:
+    """Return the names that the files of a folder register, by the expression of where they do."""
+    sources = (file.read_text("utf-8") for file in (_PACKAGE / folder).glob("*.py"))
+    return sorted({name for source in sources for name in re.findall(registered, source, re.MULTILINE)})
 
 
 def topics(incomplete: str) -> list[str]:
     """Return what `bench explain` explains that begins so."""
     from bench.docs import topics as known
 
-    names = dict.fromkeys(topic.name.replace(" ", "-") for topic in known())
-    return [name for name in names if name.startswith(incomplete)]
+    return _beginning(incomplete, *dict.fromkeys(topic.name.replace(" ", "-") for topic in known()))
 
 
 def tasks(incomplete: str) -> list[str]:
     """Return the kinds of jobs that a block may have."""
     from bench.plan.task import tasks as known
 
-    return [name for name, task in known().items() if task.keys is not None and name.startswith(incomplete)]
+    return _beginning(incomplete, *(name for name, task in known().items() if task.keys is not None))

@@ -130,6 +130,5 @@ def _choose(
 
 
 def _is_given(context: typer.Context, key: str) -> bool:
-    """Return whether an option is on the command line."""
     source = context.get_parameter_source(key)
     return source is not None and source.name == "COMMANDLINE"

@@ -101,7 +101,6 @@ def _plain(rows: Sequence[Ratio], pairs: Sequence[tuple[LayerTable, LayerTable]]
 
 
 def _print(rows: Sequence[Ratio], pairs: Sequence[tuple[LayerTable, LayerTable]]) -> None:
-    """Print the ratios, and of each pair of networks the layers that make the difference."""
     from bench.report.tables.layer_times import differences_document
     from bench.report.tables.verdicts import versus_document
 

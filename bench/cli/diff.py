@@ -71,7 +71,6 @@ def _diff(
 
 
 def _print(changes: Mapping[str, Diff], form: options.Format) -> None:
-    """Print the changes; of several machines, of each."""
     if form is options.Format.json:
         documents = {name: one.to_json() for name, one in changes.items()}
         print_json(documents if len(documents) > 1 else next(iter(documents.values())))

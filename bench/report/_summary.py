@@ -78,7 +78,11 @@ def summarise(runs: Sequence[Run], frame: pd.DataFrame) -> Summary:
         doubts=_doubts(frame),
         rejected=[(name, r.line, r.reason) for name, run in named(runs) for r in run.rejected],
         environments={name: _environment(run) for name, run in named(runs) if run.records},
-        commands={name: command for name, run in named(runs) if (command := _run_commands(run))},
+        commands={
+            name: "\n".join(dict.fromkeys(map(_line, invocations)))  # each once
+            for name, run in named(runs)
+            if (invocations := _invocations(run))
+        },
     )
 
 
@@ -171,11 +175,6 @@ _KEPT = {
     "train": ("--dataset", "-d", "--recipe", "-r", "--epochs", "--seeds", "--target", "--set", "-s"),
 }
 _RUN_SETTINGS = ("input_size", *VARIANT)
-
-
-def _run_commands(run: Run) -> str:
-    """Return the command lines that made a run, each once and one a line; nothing where they are not known."""
-    return "\n".join(dict.fromkeys(_line(words) for words in _invocations(run)))
 
 
 def row_commands(table: pd.DataFrame, runs: Sequence[Run]) -> list[str]:

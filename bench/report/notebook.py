@@ -100,7 +100,6 @@ class Records(_Shown):
 
 
 def _lacking(table: pd.DataFrame, name: str) -> list[str]:
-    """Return the columns of a frame that a table lacks."""
     return [e.column for e in FRAMES[name] if e.column not in table and e.column != "value"]
 
 

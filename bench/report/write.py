@@ -26,7 +26,7 @@ from bench.report.page._content import Content, gather
 from bench.report.page._html import to_html
 from bench.report.page._markdown import to_document
 from bench.report.tables._columns import COMPARISON, comparison_view
-from bench.report.tables._csv import csv_text, to_csv
+from bench.report.tables._csv import csv_text, with_units
 from bench.report.tables.formats import to_latex
 
 _FORMATS = ("html", "md", "csv", "latex", *KINDS)
@@ -95,7 +95,7 @@ def _texts(
 ) -> Iterator[tuple[str, str]]:
     """Yield the name and text of each file but for the figures and the page."""
     if "csv" in formats:
-        yield "table.csv", to_csv(table, COMPARISON)
+        yield "table.csv", csv_text(with_units(table, COMPARISON))
         yield "measurements.csv", csv_text(plain_measurements(frame))
         if content.ratios:
             yield "ratios.csv", csv_text(typed(Ratio.table(content.ratios), "ratios"))

@@ -101,7 +101,6 @@ def _add_row(add: _Add, row: Row, when: float) -> None:
 
 
 def _hyperparameters(row: Row) -> dict[str, str | int | float]:
-    """Return the network, how it was run, and which of its numbers are in doubt."""
     in_doubt = ", ".join(doubted(numbers_of(row)))
     return {"network": str(row["network"]), "run": str(row["run"]), **settings_of(row), "in_doubt": in_doubt}
 
@@ -129,7 +128,6 @@ def _scalar(tag: str, value: float, description: str = "") -> Any:
 
 
 def _description(number: Number) -> str:
-    """Return what a number is, its unit, and what is doubted of it."""
     words = doubted([number]).get(number.quantity.name)
     doubt = f" In doubt: {markdown(words)}." if words else ""
     return f"{number.quantity.about} ({number.quantity.unit}).{doubt}"

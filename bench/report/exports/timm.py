@@ -108,7 +108,6 @@ def _lost(ways: pd.DataFrame, names: Iterable[object]) -> list[str]:
 
 
 def _in_doubt(table: pd.DataFrame) -> list[str]:
-    """Return the networks whose speeds are in doubt."""
     flags = table[["throughput_flags", "train_throughput_flags"]].fillna("")
     doubted = [any(doubts(text.split(";")) for text in row if text) for row in flags.itertuples(index=False)]
     return list(dict.fromkeys(table.loc[doubted, "network"]))

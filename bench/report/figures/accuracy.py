@@ -84,7 +84,6 @@ def _with_macs(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _balls(kind: AccuracyKind, most: float, axes: Axes, look: Looks) -> Labels:
-    """Draw one kind of accuracy, and return what is to be labelled."""
     points: list[Point] = []
     for style, rows in by_family(kind.rows, look):
         areas = _areas(rows["parameters"], most)
@@ -176,7 +175,6 @@ def _with_field(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _field_panel(kind: AccuracyKind, axes: Axes, look: Looks) -> Labels:
-    """Draw one kind of accuracy, and return what is to be labelled."""
     points = draw_points(axes, kind.rows, "field", "value", look)
     reached, label, images = kind.rows["field"].tolist(), "Receptive field", kind.rows["image"]
     if images.nunique(dropna=False) == 1 and images.iloc[0] > 0:
@@ -223,7 +221,6 @@ def _with_error(key: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _timeline_panel(kind: AccuracyKind, key: str, axes: Axes, look: Looks) -> Labels:
-    """Draw one panel, and return what is to be labelled."""
     rows = kind.rows
     for style, part in by_family(rows, look):
         draw_marks(axes, part, key, "error", style, size=6.5)

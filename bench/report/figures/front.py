@@ -244,7 +244,6 @@ def _by_conditions(rows: pd.DataFrame) -> Iterator[AccuracyKind]:
 
 
 def _time_panel(kind: AccuracyKind, axes: Axes, look: Looks) -> Labels:
-    """Draw one group, and return what is to be labelled and the line that is in the way."""
     rows = kind.rows
     points = draw_points(axes, rows, "train_time", "accuracy", look)
     _, lines = draw_front(

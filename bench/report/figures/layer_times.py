@@ -118,7 +118,6 @@ def _icicle(axes: Axes, table: LayerTable) -> None:
 
 
 def _box(axes: Axes, start: float, level: int, seconds: float, colour: str) -> None:
-    """Draw a box at a level."""
     axes.broken_barh([(start, seconds)], (level, 1), facecolor=colour, edgecolor=SURFACE, linewidth=0.4)
 
 

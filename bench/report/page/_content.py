@@ -23,7 +23,6 @@ from bench.report.figures._drawing import Picture, Start
 from bench.report.page._data import page_data
 from bench.report.selftest import selftests_of
 from bench.report.tables._columns import FAILURES, TRAININGS, comparison_view, page_view
-from bench.report.tables._studies import studies_of
 from bench.report.tables._view import view
 from bench.report.tables.cells import View
 from bench.report.tables.claims import findings_view
@@ -142,7 +141,7 @@ def gather(
     )
     answered = () if led else answers(*charted)
     standings = [standing for rows in compared for standing in Ratio.standings(rows)]
-    studies = studies_of(runs)
+    studies = [study for run in runs if (study := StudyVerdict.of(run)) is not None]
     evaluations = EvaluationTables.of(frame)
     evaluated = [{r.job.task for r in run.records} == {"evaluate"} and evaluations.titled for run in runs]
     made_for: dict[str, Sequence[object]] = {

@@ -11,11 +11,6 @@ from bench.report.tables._view import Column
 _SUFFIX = {"": "", "1": "", "%": "", "1/s": "_images_per_s"}
 
 
-def to_csv(table: pd.DataFrame, columns: Sequence[Column]) -> str:
-    """Return `with_units` as CSV, gaps empty."""
-    return csv_text(with_units(table, columns))
-
-
 def with_units(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     """Return all columns of a table for a file: numbers raw and unrounded, the unit in the name (`latency_s`)."""
     units: dict[str, str] = {}
@@ -26,7 +21,7 @@ def with_units(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """Return a frame as CSV; whole numbers stay so where others of their column are missing: 2015, not 2015.0."""
+    """Return a frame as CSV, gaps empty; whole numbers stay so beside what is missing: 2015, not 2015.0."""
     return table.apply(_integers).to_csv(index=False, lineterminator="\n")
 
 

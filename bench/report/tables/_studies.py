@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bench.analysis.studies import Decision, StudyVerdict, TestVerdict
-from bench.records.store import Run
 from bench.report.tables.cells import EMPTY, Cell, Fields, Head, View, view_of
 from bench.report.tables.formats import to_markdown
 from bench.report.text import markdown, plain
@@ -55,11 +54,6 @@ _FIELDS: Fields[TestVerdict] = (
     (_COMPARED, lambda test: plain(f"{test.of} against {test.against}" if test.against else test.of)),
     (Head("How", keep=0), lambda test: plain(test.note)),
 )
-
-
-def studies_of(runs: Sequence[Run]) -> list[StudyVerdict]:
-    """Return the verdicts of the studies that the runs were made for."""
-    return [verdict for run in runs if (verdict := StudyVerdict.of(run)) is not None]
 
 
 def study_view(study: StudyVerdict, *, narrow: bool = False) -> View:

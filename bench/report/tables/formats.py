@@ -114,19 +114,14 @@ def _least(view: View, letters: Mapping[str, str], most: int) -> list[int]:
     for i, (head, width) in enumerate(zip(view.heads, longest, strict=True)):
         words = [word for row in view.rows for word in row[i].full_text(letters).split()]
         whole = max(min(_WORDS, most), min(max(map(cell_len, words), default=0), most))
-        least.append(max(_head_width(head), width if head.numeric else min(width, whole)))
+        in_head = max(cell_len(word) for word in [*head.title.split(), head.unit, *head.note.split()])
+        least.append(max(in_head, width if head.numeric else min(width, whole)))
     return least
 
 
 def _longest(view: View, letters: Mapping[str, str]) -> list[int]:
-    """Return the width of the longest cell of each column."""
     columns = zip(*view.rows, strict=True) if view.rows else ([] for _ in view.heads)
     return [max((cell_len(cell.full_text(letters)) for cell in column), default=0) for column in columns]
-
-
-def _head_width(head: Head) -> int:
-    """Return the width of the longest word of a head."""
-    return max(cell_len(word) for word in [*head.title.split(), head.unit, *head.note.split()])
 
 
 def _taken(widths: Iterable[int]) -> int:

@@ -412,12 +412,14 @@ def _sign_show(seconds: float) -> str:
 
 def differences_json(of: LayerTable, against: LayerTable) -> list[dict[str, object]]:
     """Return plain values, one a layer; what is not a number is None."""
-    return [_difference_json(d, of.arch, against.arch) for d in layer_differences(of, against)]
-
-
-def _difference_json(difference: Difference, arch: str, baseline: str) -> dict[str, object]:
-    names = {"arch": arch, "baseline": baseline, "quantity": "layer"}
-    layers = {"of": difference.of, "against": difference.against}
-    told = {key: None if layer is None else layer.name for key, layer in layers.items()}
-    effect = finite_json(difference.effect.to_json("difference_s"))
-    return {**names, **told, **effect, "certain": difference.certain}
+    names = {"arch": of.arch, "baseline": against.arch, "quantity": "layer"}
+    return [
+        {
+            **names,
+            "of": d.of.name if d.of else None,
+            "against": d.against.name if d.against else None,
+            **finite_json(d.effect.to_json("difference_s")),
+            "certain": d.certain,
+        }
+        for d in layer_differences(of, against)
+    ]

@@ -115,7 +115,6 @@ _GATE: Fields[TwoRounds] = (
 
 
 def _rounds(row: TwoRounds, show_one: Callable[[Effect], str]) -> str:
-    """Return what each round of a change shows."""
     return "; again ".join(show_one(one.effect) for one in (row.ratio, row.again) if one is not None)
 
 
@@ -274,7 +273,7 @@ _TESTS = ("Welch's t", "Mann-Whitney", "all of", "counted", "equal")  # reasons 
 
 
 def _diff_view(diff: Diff) -> View:
-    """Return the rows of a diff, without counts that are equal in both; why a row is undecided stands in `_after`."""
+    """Return the rows of a diff, without counts that are equal in both; why a row is undecided stands in `_reasons`."""
     return view_of(
         _listed(diff),
         (
@@ -325,8 +324,8 @@ def _ends(row: Change) -> Cell:
 def diff_document(diff: Diff) -> Document:
     """Return a diff: what else differs, the table, and what it leaves open."""
     title = f"{plain(diff.b)} against {plain(diff.a)}"
-    shown, values = _diff_view(diff), diff.to_json()
-    return Document(shown, title, _before(diff), _after(diff), values=values, headed=True)
+    remarks = [*_summary(diff), *_reasons(diff), *_alone(diff.only)]
+    return Document(_diff_view(diff), title, _before(diff), remarks, values=diff.to_json(), headed=True)
 
 
 def _before(diff: Diff) -> list[str]:
@@ -338,11 +337,6 @@ def _before(diff: Diff) -> list[str]:
             'in several: bench run ... --set "infer.replicate=[0,1,2,3,4,5,6,7]".'
         )
     return lines
-
-
-def _after(diff: Diff) -> list[str]:
-    """Return how the rows came out, why some are undecided, and which jobs have no partner."""
-    return [*_summary(diff), *_reasons(diff), *_alone(diff.only)]
 
 
 def _summary(diff: Diff) -> Iterator[str]:

@@ -6,8 +6,6 @@ import itertools
 import math
 from collections.abc import Hashable, Sequence
 
-import pandas as pd
-
 from bench.analysis.choosing import COSTS, Choice, missed
 from bench.analysis.raced import RACED, Raced
 from bench.analysis.racing import CONFIDENCE, LEAST, MOST, Standing
@@ -17,6 +15,7 @@ from bench.facts.entrants import Known
 from bench.io import JsonObject, finite_json
 from bench.report._choice import (
     MOST_NAMED,
+    Row,
     answer_document,
     answer_json,
     answer_view,
@@ -31,7 +30,6 @@ from bench.report.document import Document
 from bench.report.tables.cells import Fields, Head, View
 from bench.units import percent, show, significant
 
-_Row = pd.Series  # of the table of a race
 _OPEN = 0.5  # a chance from which its number says no more
 
 
@@ -123,12 +121,12 @@ def _taken(raced: Raced, known: Known) -> list[str]:
     ]
 
 
-def _interval(row: _Row, cost: str) -> str:
+def _interval(row: Row, cost: str) -> str:
     low, high, unit = row[f"{cost}_low"], row[f"{cost}_high"], COSTS[cost][0]
     return f", between {show(low, unit)} and {show(high, unit)}" if low < high else ""
 
 
-def _why_open(row: _Row) -> str:
+def _why_open(row: Row) -> str:
     n = int(row["processes"])
     if n < LEAST:
         return f"{n} process{'es are' if n > 1 else ' is'} not enough to tell"
@@ -243,7 +241,7 @@ def _table(raced: Raced, known: Known) -> View:
         row: "on the front" if sure else "on the front, not for certain"
         for row, sure in front["certain"].items()
     }
-    processes: Fields[_Row] = [(Head("Processes", numeric=True, keep=0), lambda row: str(row["processes"]))]
+    processes: Fields[Row] = [(Head("Processes", numeric=True, keep=0), lambda row: str(row["processes"]))]
     return answer_view(choice, known, words, processes, takes=bool(choice.budgets))
 
 
@@ -273,12 +271,12 @@ def why_not(raced: Raced) -> list[str]:
     return [_why(row, raced) for _, row in raced.choice.candidates.iterrows()]
 
 
-def _named(row: _Row) -> str:
+def _named(row: Row) -> str:
     """Return a network with the size of its images: one may race at several."""
     return f"{row['network']} at {row['input_size']} px"
 
 
-def _why(row: _Row, raced: Raced) -> str:
+def _why(row: Row, raced: Raced) -> str:
     if row["state"] == "failed":
         return str(row["reason"] or "it failed")
     if row["state"] == "over":
@@ -287,14 +285,14 @@ def _why(row: _Row, raced: Raced) -> str:
     return "; ".join(said) or "less accurate"
 
 
-def _over(row: _Row, choice: Choice) -> str:
+def _over(row: Row, choice: Choice) -> str:
     """Return which budgets of counts a network is over."""
     unknown = [b.quantity for b in choice.budgets if b.quantity not in RACED and math.isnan(row[b.quantity])]
     words = [f"{quantity.replace('_', ' ')} are not known" for quantity in unknown]
     return " and ".join(filter(None, [*words, missed(row, choice.budgets)]))
 
 
-def _measured(row: _Row, choice: Choice) -> list[str]:
+def _measured(row: Row, choice: Choice) -> list[str]:
     """Return how a network that was measured stands to the budget, the choice and the front."""
     best = choice.best if choice.budgets else None
     if best is not None and row.name == best.name:
@@ -312,7 +310,7 @@ def _measured(row: _Row, choice: Choice) -> list[str]:
     return [*said, *_ahead(row, choice, row[choice.cost])]
 
 
-def _expected(row: _Row, raced: Raced) -> list[str]:
+def _expected(row: Row, raced: Raced) -> list[str]:
     """Return what is expected of a network that was never measured, and the chances that follow from it."""
     choice, unit = raced.choice, COSTS[raced.choice.cost][0]
     if raced.standing is None or not raced.standing.enough:
@@ -329,7 +327,7 @@ def _expected(row: _Row, raced: Raced) -> list[str]:
     return [*said, f"the chance that it belongs on the front is {at_most(row['front_chance'])}"]
 
 
-def _ahead(row: _Row, choice: Choice, cost: float) -> list[str]:
+def _ahead(row: Row, choice: Choice, cost: float) -> list[str]:
     """Return which network on the front is as accurate or more at no more cost, where one is."""
     if row["on_front"]:
         return []

@@ -155,18 +155,15 @@ def _write_trainings(results: Results, folder: Path) -> None:
 
 def _figures(results: Results) -> Iterator[Any]:
     """Yield the summary of each figure of a report that there is something to draw for."""
-    from bench.report.figures import in_order
-    from bench.report.figures._style import styled, to_bytes
+    from bench.report.figures._drawing import DrawingOptions, drawing
 
     proto = library("tensorboard.compat.proto.summary_pb2")
-    table, frame = shortened(results.table, results.frame)
-    for name, figure in in_order():
-        with styled():
-            drawing = figure.draw(table, frame)
-            png = b"" if drawing is None else to_bytes(drawing, "png")
-        if png:
+    with drawing(sum(len(run.records) for run in results.runs), DrawingOptions(kinds=("png",))) as draw:
+        pictures = draw(*shortened(results.table, results.frame))()
+    for picture in pictures:
+        if png := picture.files.get("png"):
             width, height = struct.unpack(">II", png[16:24])  # of the header that a PNG begins with
             image = proto.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
             plugin = proto.SummaryMetadata.PluginData(plugin_name="images")
-            metadata = proto.SummaryMetadata(summary_description=figure.caption, plugin_data=plugin)
-            yield proto.Summary(value=[proto.Summary.Value(tag=name, image=image, metadata=metadata)])
+            metadata = proto.SummaryMetadata(summary_description=picture.caption, plugin_data=plugin)
+            yield proto.Summary(value=[proto.Summary.Value(tag=picture.name, image=image, metadata=metadata)])

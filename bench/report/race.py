@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from bench.analysis.choosing import COSTS, Choice, missed
 from bench.analysis.raced import RACED, Raced
@@ -85,18 +85,18 @@ def _nothing(raced: Raced, known: Known) -> str:
         budget = " and ".join(b.text for b in choice.budgets)
         return f"None of {every:,} has {budget}, by what is counted. {nearest_sentence(choice, known)}"
     reasons = choice.candidates.loc[choice.candidates["state"] == "failed", "reason"]
-    if raced.end == "unbegun":
-        return (
-            "The time was over before the first process began: importing, looking up and planning took all of it. "
-            "Grant more: --minutes."
-        )
-    if raced.end == "time":
-        return (
-            "The time was over before anything was measured. The same command goes on; --minutes grants more."
-        )
+    if raced.end in _OVER:
+        return _OVER[raced.end]
     if raced.end == "cancelled" and reasons.empty:
         return "It was cancelled before anything was measured. The same command goes on from here."
     return f"Nothing was measured{': ' + reasons.iloc[0] if len(reasons) else ''}."
+
+
+_OVER: Mapping[str, str] = {
+    "unbegun": "The time was over before the first process began: importing, looking up and planning took all of it. "
+    "Grant more: --minutes.",
+    "time": "The time was over before anything was measured. The same command goes on; --minutes grants more.",
+}
 
 
 def _taken(raced: Raced, known: Known) -> list[str]:
@@ -158,16 +158,13 @@ def _unmeasured(raced: Raced, standing: Standing) -> list[str]:
     expected = standing.expected
     few = "under 0.01" if expected < 0.01 else f"at most {significant(expected)}"
     budget = f" {_chance(standing)}" if raced.choice.budgets else ""
-    uncounted = (
-        f" {raced.uncounted:,} of them {'was' if raced.uncounted == 1 else 'were'} not counted in that time either, so "
-        "that the less is known of their costs."
-        if raced.uncounted
-        else ""
-    )
-    return [
-        f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}.{budget} Of members of the front, {few} "
-        f"are expected among them.{uncounted}"
-    ]
+    said = f"Never measured: {raced.never:,} of {len(raced.choice.candidates):,}.{budget} "
+    said += f"Of members of the front, {few} are expected among them."
+    if raced.uncounted:
+        were = "was" if raced.uncounted == 1 else "were"
+        said += f" {raced.uncounted:,} of them {were} not counted in that time either, so that the less is known of "
+        said += "their costs."
+    return [said]
 
 
 def _chance(standing: Standing) -> str:
@@ -205,24 +202,23 @@ def _remarks(raced: Raced, known: Known) -> list[str]:
     if len(failed):
         named = (f"{_named(row)} ({row['reason']})" for _, row in failed.iterrows())
         said.append(f"Not measured, as they failed: {listed(named, MOST_NAMED, '; ')}.")
-    if raced.standing is not None:
-        cost = raced.standing.costs[0]
-        between = (
-            f"from one process to the next they are taken to differ by {percent(cost.spread)}"
-            if (cost.processes > 1).any()
-            else f"none was measured twice, so that {percent(cost.spread)} is assumed from one process to the next"
-        )
+    if raced.standing is None:
+        return said
+    cost = raced.standing.costs[0]
+    between = (
+        f"none was measured twice, so that {percent(cost.spread)} is assumed from one process to the next"
+    )
+    if (cost.processes > 1).any():
+        between = f"from one process to the next they are taken to differ by {percent(cost.spread)}"
+    how = f"Costs are measured here, the median over fresh processes, with {percent(CONFIDENCE, 0)} intervals"
+    said.append(f"{how}; {between}.")
+    if raced.disturbed:
+        times = "1 time was" if raced.disturbed == 1 else f"{raced.disturbed:,} times were"
         said.append(
-            f"Costs are measured here, the median over fresh processes, with {percent(CONFIDENCE, 0)} intervals; "
-            f"{between}."
+            f"{times} disturbed by other work on this machine, and too long if anything: they count where a network "
+            f"has fewer than {LEAST} others."
         )
-        if raced.disturbed:
-            times = "1 time was" if raced.disturbed == 1 else f"{raced.disturbed:,} times were"
-            said.append(
-                f"{times} disturbed by other work on this machine, and too long if anything: they count where a "
-                f"network has fewer than {LEAST} others."
-            )
-    if raced.standing is not None and raced.standing.enough and raced.never:
+    if raced.standing.enough and raced.never:
         posterior = raced.standing.posteriors[0]
         said.append(
             "What was never measured is expected from counts, published speeds and the likeness of names: where whole "

@@ -54,45 +54,34 @@ class EvaluationTables:
     """All tables of the evaluations of some runs; none where there are no evaluations."""
 
     every: Evaluations
+    judged: Sequence[Reproduction]
+    pairs: Sequence[Pair]
+    agreement: Sequence[Agreement]
+    corruption: Sequence[Robustness]
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> EvaluationTables:
         """Return the tables of all evaluations of a frame."""
-        return cls(Evaluations.of(frame))
-
-    @cached_property
-    def _judged(self) -> list[Reproduction]:
-        return Reproduction.of_each(self.every)
-
-    @cached_property
-    def _pairs(self) -> list[Pair]:
-        return self.every.pairs()
-
-    @cached_property
-    def _agreement(self) -> list[Agreement]:
-        return self.every.agreements()
-
-    @cached_property
-    def _corruption(self) -> list[Robustness]:
-        return self.every.robustness()
+        every = Evaluations.of(frame)
+        return cls(every, Reproduction.of_each(every), every.pairs(), every.agreements(), every.robustness())
 
     @property
     def verdicts(self) -> list[str]:
         """Return the verdicts on published accuracies and on orders of labels, in sentences."""
-        told = [one for one in self._judged if one.published is not None or one.remark or one.unread]
+        told = [one for one in self.judged if one.published is not None or one.remark or one.unread]
         return [plain(one.sentence, 2000) for one in told]
 
     @cached_property
     def titled(self) -> list[tuple[str, str, View, str]]:
         """(key, title, view, note) of each table that has rows."""
-        tries = [(one, each) for one in self._judged for each in one.tries]
-        corruption = view_of(self._corruption, _corruption_fields(self._corruption))
+        tries = [(one, each) for one in self.judged for each in one.tries]
+        corruption = view_of(self.corruption, _corruption_fields(self.corruption))
         views = {
-            "accuracy": ("Accuracy", view_of(self._judged, _accuracy_fields(self._judged))),
+            "accuracy": ("Accuracy", view_of(self.judged, _accuracy_fields(self.judged))),
             "left_out": ("Left out", view_of(self.every.undecoded()[:_MOST_LEFT_OUT], _LEFT_OUT)),
             "tries": ("What was tried", view_of(tries, _TRIES)),
-            "pairs": ("Networks against each other", view_of(self._pairs, _PAIRS)),
-            "agreement": ("Agreement", view_of(self._agreement, _AGREEMENT)),
+            "pairs": ("Networks against each other", view_of(self.pairs, _PAIRS)),
+            "agreement": ("Agreement", view_of(self.agreement, _AGREEMENT)),
             "corruption": ("Corrupted images", corruption),
             "classes": ("By class", _classes_view(self.every)),
         }
@@ -108,7 +97,7 @@ class EvaluationTables:
     @property
     def values(self) -> dict[str, list[Mapping[str, object]]]:
         """All that the tables show as plain values, lists by the names of the tables, with every class."""
-        told = [(one, one.to_json()) for one in self._judged]
+        told = [(one, one.to_json()) for one in self.judged]
         undecoded = self.every.undecoded()
         return {
             "accuracy": [
@@ -120,9 +109,9 @@ class EvaluationTables:
                 for one, values in told
                 for each in values["tries"]
             ],
-            "pairs": [one.to_json() for one in self._pairs],
-            "agreement": [one.to_json() for one in self._agreement],
-            "corruption": [row for one in self._corruption for row in _corruption_rows(one)],
+            "pairs": [one.to_json() for one in self.pairs],
+            "agreement": [one.to_json() for one in self.agreement],
+            "corruption": [row for one in self.corruption for row in _corruption_rows(one)],
             "classes": [_class_row(one, each) for one in self.every.plain for each in one.by_class()],
         }
 

@@ -109,42 +109,20 @@ def _notes(table: LayerTable) -> list[str]:
     """Return sentences about the whole: what the layers explain, what bounds it, and what is in doubt."""
     lines = [
         f"The layers come to {percent(table.explained)} of the whole, which was timed in passes of its own, "
-        f"interleaved with theirs: {table.time} over {_processes(table)}."
+        f"interleaved with theirs: {table.time} over {_processes(table)}.",
+        _between(table),
     ]
-    ends = [table.network.low, table.network.high]
-    if table.partial:
-        called = listed(f"{plain(name)} in {percent(share)}" for name, share in table.partial)
-        lines.append(
-            f"Some passes alone call {called} of them: their times are what they take then, times that share, and the "
-            "whole is the median pass. What lies between layers is not known."
-        )
-    elif abs(table.between_s) <= max(abs(end - table.network.estimate) for end in ends):
-        lines.append(
-            f"Between layers, {show(table.between_s, 's')}, within the doubt of the whole itself "
-            f"({show(ends[0], 's')} to {show(ends[1], 's')}): nothing is certain of it."
-        )
-    elif table.between_s >= 0:
-        lines.append(
-            f"Between layers, {show(table.between_s, 's')}: Python's calls, views, and waits for launching."
-        )
-    elif table.how["backend"] == _EAGER:
-        lines.append(
-            f"With stamps between them, the layers take {show(-table.between_s, 's')} longer than alone."
-        )
-    else:
-        lines.append(
-            f"The layers are timed in eager: fusing and launching them together saves {show(-table.between_s, 's')}."
-        )
-    bounds = {
-        bound: math.fsum(x.time.estimate for x in table.layers if x.bound == bound) for bound in _BOUNDS
-    }
-    if sum(bounds.values()):
-        parts = (f"{_BOUNDS[b]} {percent(s / table.network.estimate)}" for b, s in bounds.items() if s)
+    bounds = [
+        (words, [x.time.estimate for x in table.layers if x.bound == b]) for b, words in _BOUNDS.items()
+    ]
+    parts = [
+        f"{words} {percent(s / table.network.estimate)}" for words, own in bounds if (s := math.fsum(own))
+    ]
+    if parts:
         lines.append(f"Of the time, in layers bounded by {', '.join(parts)}.")
     if math.isfinite(table.utilisation):
-        again = (
-            f", {show(table.again_macs, 'MAC')} of them again and left out here" if table.again_macs else ""
-        )
+        macs = show(table.again_macs, "MAC")
+        again = f", {macs} of them again and left out here" if table.again_macs else ""
         lines.append(
             f"{_what(table).capitalize()} does {show(table.macs, 'MAC')}{again}, {percent(table.utilisation)} of what "
             f"this machine's matrix products would do in its time ({show(table.ceilings.rate, 'MAC/s')}; copies "
@@ -160,6 +138,25 @@ def _notes(table: LayerTable) -> list[str]:
     if doubts := ", ".join(table.ceilings.doubts):
         lines.append(f"In doubt, of the machine's ceilings: {doubts}; `bench explain` has what each means.")
     return lines
+
+
+def _between(table: LayerTable) -> str:
+    """Return a sentence on what lies between the layers."""
+    if table.partial:
+        called = listed(f"{plain(name)} in {percent(share)}" for name, share in table.partial)
+        return (
+            f"Some passes alone call {called} of them: their times are what they take then, times that share, and the "
+            "whole is the median pass. What lies between layers is not known."
+        )
+    seconds, ends = show(abs(table.between_s), "s"), [table.network.low, table.network.high]
+    if abs(table.between_s) <= max(abs(end - table.network.estimate) for end in ends):
+        within = f"within the doubt of the whole itself ({show(ends[0], 's')} to {show(ends[1], 's')})"
+        return f"Between layers, {show(table.between_s, 's')}, {within}: nothing is certain of it."
+    if table.between_s >= 0:
+        return f"Between layers, {seconds}: Python's calls, views, and waits for launching."
+    if table.how["backend"] == _EAGER:
+        return f"With stamps between them, the layers take {seconds} longer than alone."
+    return f"The layers are timed in eager: fusing and launching them together saves {seconds}."
 
 
 def _levelled_words(table: LayerTable, *, named: bool = False) -> list[str]:

@@ -8,7 +8,7 @@ stand in `notes` of the one, and in the table of the other.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -166,32 +166,26 @@ def _card(network: str, rows: Sequence[Row], results: Sequence[dict[str, object]
 def _interval(number: Number) -> str:
     if number.low is None or number.high is None:
         return DASH
-    words = _words(number)
-    return f"{words(number.low)} – {words(number.high)}"
+    return f"{_shown(number, number.low)} – {_shown(number, number.high)}"
 
 
-def _words(number: Number) -> Callable[[float], str]:
-    """Return the function that writes a number and its ends alike: in the same unit, with the same decimals."""
+def _shown(number: Number, end: float) -> str:
+    """Return a number, or an end of its interval, in the same unit and with the same decimals."""
     value, unit = number.value, number.quantity.unit
     if number.quantity.is_share:
-        return percent
-    low, high = (value if end is None else end for end in (number.low, number.high))
-    digits = digits_for(value, low, high)
-    scale = Scale.of(value, unit)
+        return percent(end)
+    low, high = (value if one is None else one for one in (number.low, number.high))
+    digits, scale = digits_for(value, low, high), Scale.of(value, unit)
+    shown = value / scale.factor
+    text = significant(shown, digits) if end == value else fixed(end / scale.factor, shown, digits)
     if number.quantity.is_whole and scale.factor == 1:
-        return lambda end: f"{end:,.0f} {scale.symbol}".rstrip()  # 3 px, and not 3.00
-
-    def words(end: float) -> str:
-        shown = value / scale.factor
-        text = significant(shown, digits) if end == value else fixed(end / scale.factor, shown, digits)
-        return f"{text} {scale.symbol}".rstrip()
-
-    return words
+        text = f"{end:,.0f}"  # 3 px, and not 3.00
+    return f"{text} {scale.symbol}".rstrip()
 
 
 _FIELDS: Fields[Number] = [
     (Head("Quantity"), lambda number: number.quantity.title),
-    (Head("Value", numeric=True), lambda one: flagged(Cell(_words(one)(one.value)), one.flags)),
+    (Head("Value", numeric=True), lambda one: flagged(Cell(_shown(one, one.value)), one.flags)),
     (Head("95 % interval", numeric=True), _interval),
 ]
 

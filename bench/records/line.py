@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from bench.errors import StoreError
 from bench.io import JsonObject, ascii_json, finite_json
@@ -39,29 +40,11 @@ def encode(record: Record) -> bytes:
 def record_text(record: Record) -> bytes:
     """Return a record as JSON, without blanks, as its `to_json` has it; of what was read, the text as it is."""
     values = {
-        "schema": record.schema,
-        "bench_version": record.bench_version,
+        **asdict(record),
         "job": record.job.to_json(),
-        "card": record.card,
         "environment": _raw(record.environment),
-        "role": record.role,
-        "attempt": record.attempt,
-        "started_at": record.started_at,
-        "duration_s": record.duration_s,
-        "status": record.status,
-        "stage": record.stage,
         "error": None if record.error is None else dict(record.error),
-        "measurements": [
-            {
-                "name": m.name,
-                "unit": m.unit,
-                "better": m.better,
-                "samples": m.samples,
-                "detail": _raw(m.detail),
-                "flags": m.flags,
-            }
-            for m in record.measurements
-        ],
+        "measurements": [{**asdict(m), "detail": _raw(m.detail)} for m in record.measurements],
     }
     try:
         return ascii_json(msgspec.json.encode(values))  # a fiftieth of the time
@@ -143,21 +126,8 @@ class _Line(msgspec.Struct, kw_only=True):
         self, job: Job, card: ArchCard, environment: JsonObject, measurements: tuple[Measurement, ...]
     ) -> Record:
         _refuse_newer(self.schema)
-        return Record(
-            job=job,
-            card=card,
-            environment=environment,
-            started_at=self.started_at,
-            duration_s=self.duration_s,
-            status=self.status,
-            stage=self.stage,
-            measurements=measurements,
-            error=self.error,
-            role=self.role or _old_role(environment),
-            attempt=self.attempt,
-            bench_version=self.bench_version,
-            schema=self.schema,
-        )
+        parts = {"job": job, "card": card, "environment": environment, "measurements": measurements}
+        return Record(**{**asdict(self), **parts, "role": self.role or _old_role(environment)})
 
 
 class _Values(_Line, kw_only=True):
@@ -190,22 +160,9 @@ class _JobText(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     settings: msgspec.Raw
     source_sha256: str | None
 
-    def job(self) -> Job:
-        fields = self.fields()
-        fields["id"] = self.id
-        return Job.stored(fields)
-
     def fields(self) -> dict[str, Any]:
-        return {
-            "task": self.task,
-            "arch": self.arch,
-            "input_size": self.input_size,
-            "in_channels": self.in_channels,
-            "num_classes": self.num_classes,
-            "seed": self.seed,
-            "settings": _settings(self.task, bytes(self.settings)),
-            "source_sha256": self.source_sha256,
-        }
+        """Return the fields as a job has them, its id among them."""
+        return {**asdict(self), "settings": _settings(self.task, bytes(self.settings))}
 
 
 class _MeasurementText(msgspec.Struct, gc=False):
@@ -237,10 +194,11 @@ class _Text(_Line, kw_only=True):
                 detail=Unread(bytes(m.detail)),
                 flags=m.flags,
             )
-            for m in self.measurements
+            for m in self.measurements  # of which there are many
         ]
         environment = _environment_of(bytes(self.environment))
-        return self.made_of(self.job.job(), _card(bytes(self.card)), environment, tuple(measurements))
+        job = Job.stored(self.job.fields())
+        return self.made_of(job, _card(bytes(self.card)), environment, tuple(measurements))
 
 
 _decode = msgspec.json.Decoder(_Text).decode
@@ -254,7 +212,10 @@ def jobs_of(text: msgspec.Raw | bytes) -> tuple[Job, ...]:
         ValueError: if it is none.
     """
     try:
-        return tuple(Job.stored(job.fields()) for job in _decode_jobs(text))
+        jobs = [job.fields() for job in _decode_jobs(text)]
+        for fields in jobs:
+            del fields["id"]
+        return tuple(map(Job.stored, jobs))
     except (TypeError, OverflowError) as error:  # of settings, which are their task's to check
         raise ValueError(str(error)) from error
 

@@ -69,9 +69,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values; numbers that JSON lacks (NaN, infinities) become null."""
         return {
-            "name": self.name,
-            "unit": self.unit,
-            "better": self.better,
+            **msgspec.structs.asdict(self),
             "samples": finite_json(self.samples),
             "detail": finite_json(dict(self.detail)),
             "flags": list(self.flags),
@@ -106,9 +104,11 @@ def count(
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A job, the environment it ran in, its measurements and its status.
+    """A job, the environment it ran in, its measurements and its status; its fields are in the order of their JSON.
 
     Attributes:
+        schema: raised when a field changes meaning.
+        bench_version: of the harness.
         job: what was asked.
         card: declared facts of the network, as they were when it was measured.
         environment: see `bench.records.environment`.
@@ -121,23 +121,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         error: None, or `type`, `message`, `tip`, `traceback` (of the user's own code) and `output`
             (its last lines).
         measurements: all that was measured before it ended, also where it did not end well.
-        bench_version: of the harness.
-        schema: raised when a field changes meaning.
     """
 
+    schema: int = SCHEMA
+    bench_version: str = ""
     job: Job
     card: ArchCard
     environment: JsonObject
+    role: Role = "measured"
+    attempt: int = 1
     started_at: str
     duration_s: float
     status: Status
     stage: str
-    measurements: tuple[Measurement, ...] = ()
     error: JsonObject | None = None
-    role: Role = "measured"
-    attempt: int = 1
-    bench_version: str = ""
-    schema: int = SCHEMA
+    measurements: tuple[Measurement, ...] = ()
 
     def changed(self, **fields: object) -> Record:
         """Return a copy with other values in some fields."""
@@ -154,17 +152,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
         return {
-            "schema": self.schema,
-            "bench_version": self.bench_version,
+            **msgspec.structs.asdict(self),
             "job": self.job.to_json(),
             "card": self.card.to_json(),
             "environment": finite_json(dict(self.environment)),
-            "role": self.role,
-            "attempt": self.attempt,
-            "started_at": self.started_at,
-            "duration_s": self.duration_s,
-            "status": self.status,
-            "stage": self.stage,
             "error": None if self.error is None else finite_json(dict(self.error)),
             "measurements": [m.to_json() for m in self.measurements],
         }

@@ -15,7 +15,6 @@ from conftest import make_catalog, make_job, make_planned, scripted
 from bench.api._running import WarnsOfWaiting
 from bench.errors import BenchError
 from bench.execution import _locks as locks
-from bench.execution import runner
 from bench.execution._locks import _lock_folder, device_locks
 from bench.execution.runner import Observer, run_plan
 from bench.records.store import Store
@@ -174,11 +173,11 @@ def test_a_run_holds_the_cards_of_all_its_ranks_and_none_to_count(
 ) -> None:
     held: list[dict[str, str]] = []
 
-    def hold(hardware: dict[str, str], run: str, waiting: object, cancelled: object) -> object:
+    def hold(_: object, hardware: dict[str, str], run: str, waiting: object, cancelled: object) -> object:
         held.append(hardware)
         return device_locks(hardware, run, unexpected)
 
-    monkeypatch.setattr(runner, "device_locks", hold)
+    monkeypatch.setattr(locks.SharedLocks, "hold", hold)
     catalog = make_catalog(environment={"gpu": [{"uuid": "GPU-b"}, {"uuid": "GPU-a"}, {"uuid": None}]})
     settings = [{"device": "cuda:0", "ranks": 3}, {"device": "cuda:1"}, {"device": "cpu"}]
     jobs = [make_planned(task="accuracy", settings=s) for s in settings]

@@ -14,7 +14,7 @@ from three_cards import be_there, main
 from bench.analysis.frame import to_frame
 from bench.api._running import Done, run
 from bench.plan.config import Experiment
-from bench.records.environment import card_of
+from bench.plan.job import card_of
 from bench.records.record import Record
 from bench.records.store import read_run
 from bench.report._summary import summarise

@@ -118,7 +118,7 @@ _FIELDS: Fields[Row] = (
 def _at(plan: Plan) -> str:
     """Return where jobs run, where that is several places, and how long it would take one after the other."""
     if len(plan.places) == 1:
-        from bench.records.environment import card_of
+        from bench.plan.job import card_of
 
         environment = plan.prepared.catalog.environment
         jobs = (row.planned.job for row in plan.rows if row.planned.status is None)

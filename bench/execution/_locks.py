@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import BaseFileLock, Timeout
 
 from bench.errors import BenchError
+from bench.io import cache_folder
 from bench.records.lock import take_lock
 
 _POLL_S = 0.2
@@ -30,24 +31,16 @@ def _lock_folder() -> Path:
     Raises:
         BenchError: where it cannot be made.
     """
-    given = os.environ.get("BENCH_LOCKS")
-    try:
-        folder = Path(given).expanduser() if given else Path.home() / ".cache" / "bench" / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    except (OSError, RuntimeError) as error:  # RuntimeError: no home at all
-        if given:
-            raise _refused(f"the folder of locks {given} cannot be made: {error}") from error
-    folder = Path(tempfile.gettempdir()) / f"bench-locks-{os.getuid()}"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise _refused(f"the folder of locks {folder} cannot be made: {error}") from error
-    return folder
-
-
-def _never() -> bool:
-    return False
+    usual = cache_folder("BENCH_LOCKS", "locks")
+    for folder in (usual, Path(tempfile.gettempdir()) / f"bench-locks-{os.getuid()}"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+        except OSError as error:
+            failure = _refused(f"the folder of locks {folder} cannot be made: {error}")
+        if os.environ.get("BENCH_LOCKS"):
+            break
+    raise failure
 
 
 @contextlib.contextmanager
@@ -55,7 +48,7 @@ def device_locks(
     hardware: Mapping[str, str],
     run: str,
     waiting: Callable[[str, str], None],
-    cancelled: Callable[[], bool] = _never,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
     """Hold devices for the length of a with block.
 
@@ -130,7 +123,8 @@ def _device_lock(
         raise _refused(f"the lock {path} is a {'link' if path.is_symlink() else 'folder'}, not a file")
     try:
         if (lock := _taken(path, 0.0)) is None:
-            waiting(device, _holder(path))
+            holder = path.read_text(encoding="utf-8", errors="replace")  # as it has written there
+            waiting(device, holder or "which has just begun")
         while lock is None:
             if cancelled():
                 raise KeyboardInterrupt
@@ -151,11 +145,6 @@ def _taken(path: Path, within_s: float) -> BaseFileLock | None:
         return take_lock(path, within_s=within_s, poll_s=_POLL_S, mode=0o666)
     except Timeout:
         return None
-
-
-def _holder(path: Path) -> str:
-    """Return who holds a lock and since when, as it has written there."""
-    return path.read_text(encoding="utf-8", errors="replace") or "which has just begun"
 
 
 def _refused(what: str) -> BenchError:

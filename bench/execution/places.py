@@ -22,8 +22,8 @@ from bench.execution import Ended, Executor, Send
 from bench.execution._wants import NO_CLOCK, wanted
 from bench.io import JsonObject
 from bench.plan.expand import Catalog, Planned
+from bench.plan.job import card_of
 from bench.plan.task import TASKS
-from bench.records.environment import card_of
 from bench.records.record import Record
 
 HOST = "host"  # the place beside those of its cards

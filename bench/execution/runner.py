@@ -17,7 +17,7 @@ from pathlib import Path
 from bench import __version__
 from bench.execution import Event, Executor
 from bench.execution._files import artefacts_folder, checkpoints_cleared, clear_checkpoint, files_of
-from bench.execution._locks import SharedLocks, device_locks
+from bench.execution._locks import SharedLocks
 from bench.execution._max_batch import find_max_batch, wants_max, with_batch
 from bench.execution._outcome import Outcome, judge
 from bench.execution._rounds import further_round, rows_of
@@ -245,7 +245,7 @@ class _Bench:
         time_left: seconds that the run may still take; None where that is of no concern.
         artefacts: folder of what backends make of networks, for jobs of this machine; None for none.
         cancelled: set where no further job is to begin.
-        locks: of devices, where jobs run at several places.
+        locks: of devices, which several jobs may share.
         timed: first ends of the jobs that were timed, by their ids.
         lost: places that are gone; where none is left, the run is over.
         cut_off: jobs that were under way there.
@@ -418,8 +418,6 @@ def _alone(
     hardware = {name: device for planned in jobs for name, device in place.devices(planned).items()}
     if not place.is_here:
         return contextlib.nullcontext()
-    if len(bench.places) == 1:
-        return device_locks(hardware, bench.store.run.name, observer.waiting, lambda: bench.over)
     return bench.locks.hold(hardware, bench.store.run.name, observer.waiting, lambda: bench.over)
 
 

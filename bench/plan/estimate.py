@@ -59,10 +59,14 @@ class _Taken:
     """What jobs were expected to take, and took: by the second, and not by the job.
 
     Jobs of a moment say how fast a machine begins, and little of how fast it computes.
+
+    Attributes:
+        believed_s: seconds for which they count as if what was expected had been right.
     """
 
     expected_s: float = 0.0
     took_s: float = 0.0
+    believed_s: float = 10.0
 
     def add(self, expected_s: float, took_s: float) -> None:
         """Take what one job took."""
@@ -71,11 +75,8 @@ class _Taken:
 
     @property
     def ratio(self) -> float:
-        """By how much longer they took than was expected, which counts as if it had been right for a while."""
-        return (self.took_s + _BELIEVED_S) / (self.expected_s + _BELIEVED_S)
-
-
-_BELIEVED_S = 10.0
+        """By how much longer they took than was expected."""
+        return (self.took_s + self.believed_s) / (self.expected_s + self.believed_s)
 
 
 def estimator(history: Iterable[Past], rates: Mapping[str, float] = MappingProxyType({})) -> _Estimate:
@@ -235,32 +236,23 @@ _PRIOR_S = 2.0  # that estimates count as much as: a run of which less is done s
 
 
 @dataclass(slots=True)
-class _Pace:
+class _Pace(_Taken):
     """How jobs of a kind have gone in a run.
 
     Attributes:
-        expected_s: that they were estimated to take.
-        took_s: that they took, one with another.
         covered_s: while any of them ran, which is less where some run side by side.
         until_s: when the last of them ended.
     """
 
-    expected_s: float = 0.0
-    took_s: float = 0.0
+    believed_s: float = _PRIOR_S
     covered_s: float = 0.0
     until_s: float = 0.0
 
-    def add(self, expected_s: float, took_s: float, end_s: float) -> None:
-        """Take what one job took."""
-        self.expected_s += expected_s
-        self.took_s += took_s
+    def add_until(self, end_s: float, expected_s: float, took_s: float) -> None:
+        """Take what one job took that has ended then."""
+        self.add(expected_s, took_s)
         self.covered_s += max(0.0, end_s - max(end_s - took_s, self.until_s))
         self.until_s = end_s
-
-    @property
-    def ratio(self) -> float:
-        """By how much longer they took than was expected."""
-        return (self.took_s + _PRIOR_S) / (self.expected_s + _PRIOR_S)
 
     def beside(self, cores: float) -> float:
         """Return the time on the clock of a second of theirs, where so many are thought to run side by side."""
@@ -326,7 +318,7 @@ class Forecast:
         _, expected_s = self._pending.pop(job.id, (job, seconds))
         self._own[_same(job)[1]].append(seconds / job.settings.length)
         for pace in (self._paces[job.task], self._whole):
-            pace.add(expected_s, seconds, self._now())
+            pace.add_until(self._now(), expected_s, seconds)
 
     def left_s(self) -> float:
         """Return the seconds until the last job ends."""

@@ -25,7 +25,7 @@ from bench.io import JsonObject, uncollected
 from bench.plan._yaml import is_by_device
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.config import Block, Experiment
-from bench.plan.job import Job, Role
+from bench.plan.job import Job, Role, card_of
 from bench.plan.settings import Keys, NetworkKeys, Processes, Settings, Timed, TimedKeys
 from bench.plan.task import TASKS, UNKNOWN, Outline, Work
 
@@ -123,10 +123,7 @@ def _type_of(environment: JsonObject, device: str) -> str:
     """Return the name of a card, or of the CPU, in an environment; empty where it is not known."""
     if device == "cpu":
         return str(environment.get("cpu", {}).get("model") or "")
-    number = device.partition(":")[2]
-    cards = environment.get("gpu", ())
-    place = int(number) if number.isdigit() else 0
-    return str(cards[place].get("name") or "") if place < len(cards) else ""
+    return str(card_of(environment, device).get("name") or "")
 
 
 def is_of_type(environment: JsonObject, device: str, device_type: str) -> bool:

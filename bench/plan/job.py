@@ -128,8 +128,7 @@ class Job(Generic[_SettingsT_co]):
         """All that it takes: as many CUDA devices as it has ranks, from its own on."""
         if self.device_kind != "cuda":
             return (self.device,)
-        index = self.device.partition(":")[2]
-        first = int(index) if index.isdigit() else 0
+        first = _number_of(self.device)
         return tuple(f"cuda:{first + rank}" for rank in range(self.settings.device_count))
 
     def label(self) -> str:
@@ -150,6 +149,18 @@ class Job(Generic[_SettingsT_co]):
     def read_settings(task: str, values: JsonObject) -> Settings:
         """Return the settings of a job of a task, of which there may be none of that name any more."""
         return (TASKS.get(task).settings if task in TASKS else Settings).read(values)
+
+
+def _number_of(device: str) -> int:
+    """Return the number of a device such as ``cuda:1``; 0 where it has none."""
+    number = device.partition(":")[2]
+    return int(number) if number.isdigit() else 0
+
+
+def card_of(environment: JsonObject, device: str) -> JsonObject:
+    """Return what an environment knows of the card that a device such as ``cuda:1`` means; empty where nothing is."""
+    place, cards = _number_of(device), environment.get("gpu", ())
+    return cards[place] if place < len(cards) else {}
 
 
 def _text(value: object) -> str:

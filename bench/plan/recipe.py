@@ -23,10 +23,10 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from bench.errors import ConfigError, suggestion
-from bench.plan._frozen import Frozen
 from bench.plan._yaml import find_yaml, load_yaml, read_yaml
 from bench.plan.card import DatasetCard
 from bench.plan.files import configs_dir
+from bench.plan.settings import Frozen
 
 _HASH_LENGTH = 12
 _ARGUMENTS = re.compile(r"(?s)(.*)\(([^()]*)\)")

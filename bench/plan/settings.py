@@ -14,7 +14,6 @@ import msgspec
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from bench.io import JsonObject
-from bench.plan._frozen import Frozen
 
 _Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 _Threads = Annotated[int, Field(ge=1, le=4096)]
@@ -27,6 +26,10 @@ _Max = Literal["max"]
 
 
 canonical_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+class Frozen(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
+    """What somebody has written: a key that is not known is an error."""
 
 
 class Timing(Frozen):

@@ -34,9 +34,9 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from bench.errors import ConfigError, suggestion
-from bench.plan._frozen import Frozen
 from bench.plan.job import Job
 from bench.plan.recipe import Recipe
+from bench.plan.settings import Frozen
 from bench.plan.task import all_keys
 
 _Expect = Literal["higher", "lower", "same"]

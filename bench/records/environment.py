@@ -27,7 +27,7 @@ import psutil
 
 import bench
 from bench.io import JsonObject
-from bench.plan.job import Job
+from bench.plan.job import Job, card_of
 from bench.records._cores import core_kinds
 from bench.records.line import shared
 
@@ -154,14 +154,6 @@ def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
         yield path, value
     for key, inner in items:
         yield from leaves(inner, f"{path}.{key}" if path else str(key))
-
-
-def card_of(environment: JsonObject, device: str) -> JsonObject:
-    """Return what is known of the card that a device such as ``cuda:1`` means; empty where nothing is."""
-    index = device.partition(":")[2]
-    place = int(index) if index.isdigit() else 0
-    cards = environment.get("gpu", ())
-    return cards[place] if place < len(cards) else {}
 
 
 def _at(data: object, path: tuple[str, ...]) -> object:
@@ -318,8 +310,11 @@ def _gpus(ask: _Ask) -> list[dict[str, object]]:
 
     One that may not be opened is there too, with what is known of it.
     """
-    slots = ask("gpu", _card_count)
-    version = None if slots is None else ask("gpu.driver", _driver)
+    # Those that may not be opened are counted too.
+    slots = ask("gpu", lambda: int(_nvml().nvmlDeviceGetCount()))
+    version = (
+        None if slots is None else ask("gpu.driver", lambda: _text(_nvml().nvmlSystemGetDriverVersion()))
+    )
     shown = ask("gpu.cuda", lambda: list(cuda_cards())) or []
     gpus = [_gpu(partial(find_card, card["uuid"]), card) for card in shown]
     uuids = [gpu["uuid"] for gpu, _ in gpus]
@@ -399,7 +394,12 @@ class _Card:
     @property
     def is_sliced(self) -> bool:
         """Whether it is a slice of a board (MIG), or the board of slices, by whose UUID CUDA may call its slice."""
-        return self.handle is not self.board or _is_cut(self)
+        if self.handle is not self.board:
+            return True
+        try:
+            return bool(_nvml().nvmlDeviceGetMigMode(self.board)[0])
+        except _nvml().NVMLError:  # few can be cut
+            return False
 
     def energy(self) -> float:
         """Return the energy in J that a card has taken since the driver was loaded.
@@ -422,16 +422,6 @@ def _nvml() -> ModuleType:
     pynvml.nvmlInit()
     module: ModuleType = pynvml
     return module
-
-
-def _card_count() -> int:
-    """Return how many cards NVML counts, those that may not be opened too."""
-    return int(_nvml().nvmlDeviceGetCount())
-
-
-def _driver() -> str:
-    """Return the version of the driver."""
-    return str(_text(_nvml().nvmlSystemGetDriverVersion()))
 
 
 def find_card(uuid: str) -> _Card:
@@ -504,14 +494,6 @@ def _throttle_reasons(card: _Card) -> int:
         return int(nvml.nvmlDeviceGetCurrentClocksEventReasons(card.board))
     except nvml.NVMLError:  # a driver without it; or whatever is said again by the older one
         return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(card.board))
-
-
-def _is_cut(card: _Card) -> bool:
-    """Return whether a board is cut into slices, which few can be."""
-    try:
-        return bool(_nvml().nvmlDeviceGetMigMode(card.board)[0])
-    except _nvml().NVMLError:
-        return False
 
 
 _CLOCK_REASONS = {

@@ -29,7 +29,8 @@ def take_lock(path: Path, *, within_s: float = 0.0, poll_s: float = 0.05, mode: 
     try:
         return _taken(FileLock(path, mode=mode, thread_local=False), within_s, poll_s)
     except (OSError, NotImplementedError) as error:
-        if isinstance(error, Timeout) or not _has_none(error):
+        has_none = isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS
+        if isinstance(error, Timeout) or not has_none:
             raise
     return _taken(SoftFileLock(soft_path(path), mode=mode, thread_local=False), within_s, poll_s)
 
@@ -42,7 +43,3 @@ def _taken(lock: BaseFileLock, within_s: float, poll_s: float) -> BaseFileLock:
 def soft_path(path: Path) -> Path:
     """Return the file that stands for the lock of another where the file system has none."""
     return path.with_name(f"{path.name}-held")
-
-
-def _has_none(error: Exception) -> bool:
-    return isinstance(error, NotImplementedError) or getattr(error, "errno", None) in _NO_LOCKS

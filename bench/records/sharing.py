@@ -167,10 +167,7 @@ def _kept(run: Run, kind: JobFile) -> dict[str, Path]:
 
 def _check_begins(content: bytes | Path, there: _Manifest | None, address: Address) -> None:
     """Refuse to replace records that are not here: those of the hub must be the first of those here."""
-    if there is None or not isinstance(content, bytes):
-        return
-    records = there.files[RECORDS]
-    if len(content) < records.size or _sha256(content[: records.size]) != records.sha256:
+    if there is not None and isinstance(content, bytes) and not _begins(content, there.files[RECORDS]):
         raise StoreError(
             f"{address} has records that are not here, and would be lost",
             "push to another name, hf://OWNER/NAME/RUN; or pull it under another --name and `bench merge` both",
@@ -266,7 +263,7 @@ def _lacking(manifest: _Manifest, folder: Path, here: bytes) -> list[str]:
     Of a run that has gone on here, its own files stand.
     """
     records = manifest.files[RECORDS]
-    begins = len(here) >= records.size and _sha256(here[: records.size]) == records.sha256
+    begins = _begins(here, records)
     is_ahead = begins and len(here) > records.size
 
     def lacks(name: str, file: _File) -> bool:
@@ -333,6 +330,11 @@ def _known(address: Address, contents: Contents | None, hub: Hub) -> _Manifest |
         what = f"names {strange[0]!r}, which no run has" if strange else f"names no {RECORDS}"
         raise StoreError(f"the manifest of {address} {what}", "have it pushed again")
     return manifest
+
+
+def _begins(content: bytes, file: _File) -> bool:
+    """Return whether a file of the manifest is what some content begins with."""
+    return len(content) >= file.size and _sha256(content[: file.size]) == file.sha256
 
 
 def _size(content: bytes | Path) -> int:

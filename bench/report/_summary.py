@@ -18,7 +18,8 @@ from bench.analysis.machine import Drift, dig, torch_version
 from bench.analysis.plausibility import doubts
 from bench.analysis.replicates import pooled
 from bench.io import JsonObject
-from bench.records.environment import card_of, leaves
+from bench.plan.job import card_of
+from bench.records.environment import leaves
 from bench.records.flags import explain
 from bench.records.record import Record
 from bench.records.store import Run

@@ -14,7 +14,7 @@ from conftest import make_planned
 from equal_cards import CARDS, at_once, costs, executor, host, on_cpu, overlap, places, schedule, timed
 
 from bench.execution import Event
-from bench.execution._visible import with_card
+from bench.execution._targets import with_card
 from bench.execution._wants import wanted
 from bench.execution.executors.process import ProcessExecutor
 from bench.execution.places import _CardExecutor, _with_card_first, places_for

@@ -96,7 +96,7 @@ class TestARun:
         }
         assert shown == named
         assert sorted(named.values()) == ["GPU-a", "GPU-b", "GPU-c"]
-        assert {target for target, _ in how.calls} == {"bench.execution._visible:with_card"}
+        assert {target for target, _ in how.calls} == {"bench.execution._targets:with_card"}
 
     def test_the_same_command_measures_nothing_on_whichever_card(self, tmp_path: Path) -> None:
         run(tmp_path, timed(5), executor())

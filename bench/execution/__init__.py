@@ -2,9 +2,8 @@
 
 runner   plan -> each job -> store
 places   where jobs go: the host, each of several equal cards, or what an executor of other machines offers
-sharing  one queue for several places
+sharing  one queue for several places: which job goes where
 worker   what the job's process does
-places, sharing  where jobs run, and which goes where
 cluster, agent, copies  places on other machines: who leads, who does the jobs there, and the user's files on their way
 executors/  where that happens: process, inline, ray, slurm
 """

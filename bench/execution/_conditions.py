@@ -15,36 +15,24 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
-from typing import Any, Generic, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch.backends import cuda, cudnn, mha, mkldnn
-from typing_extensions import TypeVar
 
 from bench.processes import limits, set_limits
 
 _LIBRARIES = (
-    "OMP_",
-    "MKL_",
-    "KMP_",
-    "GOMP_",
-    "TORCH",
-    "PYTORCH_",
-    "CUDA_",
-    "CUDNN_",
-    "CUBLAS_",
-    "NVIDIA_",
-    "NCCL_",
+    *("OMP_", "MKL_", "KMP_", "GOMP_", "TORCH", "PYTORCH_"),
+    *("CUDA_", "CUDNN_", "CUBLAS_", "NVIDIA_", "NCCL_"),
 )
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
 
 
-_T = TypeVar("_T", default=Any)
-
-
 @dataclass(frozen=True, slots=True)
-class _Condition(Generic[_T]):
+class _Condition:
     """One part of the state.
 
     Attributes:
@@ -53,17 +41,14 @@ class _Condition(Generic[_T]):
         decides: whether another value changes times or results, so that it is told of.
     """
 
-    read: Callable[[], _T]
-    write: Callable[[_T], object]
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
     decides: bool = True
 
 
-def _of_cudnn(name: str) -> _Condition[bool]:
-    return _Condition(lambda: getattr(cudnn, name), lambda value: setattr(cudnn, name, value))
-
-
-def _of_matmul(name: str) -> _Condition[bool]:
-    return _Condition(lambda: getattr(cuda.matmul, name), lambda value: setattr(cuda.matmul, name, value))
+def _of(owner: Any, name: str, *, decides: bool = True) -> _Condition:
+    """Return a condition that is an attribute."""
+    return _Condition(partial(getattr, owner, name), partial(setattr, owner, name), decides)
 
 
 # Parts of torch that compute in single precision, a whole before its parts: one that says nothing has what that has.
@@ -80,12 +65,6 @@ _FP32_PARTS: Mapping[str, Any] = {
     "fp32_onednn_conv": _BACKENDS.mkldnn.conv,
     "fp32_onednn_rnn": _BACKENDS.mkldnn.rnn,
 }
-
-
-def _of_fp32(part: Any) -> _Condition[str]:
-    return _Condition(
-        lambda: part.fp32_precision, lambda value: setattr(part, "fp32_precision", value), decides=False
-    )
 
 
 def _fp32_of(**parts: str) -> str:
@@ -178,21 +157,9 @@ def _set_cores(cores: list[int]) -> None:
         os.sched_setaffinity(0, cores)
 
 
-def _priority() -> int:
-    return os.getpriority(os.PRIO_PROCESS, 0)
-
-
 def _set_priority(priority: int) -> None:
     with contextlib.suppress(PermissionError):  # whoever gives way may not take it back; it stays a doubt
         os.setpriority(os.PRIO_PROCESS, 0, priority)
-
-
-def _masked() -> set[int]:
-    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
-def _set_masked(numbers: set[int]) -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, numbers)
 
 
 _CLOCKS = {
@@ -242,31 +209,29 @@ def _default_device() -> str:
     return _UNSET if context is None else str(context.device)
 
 
-def _set_default_device(name: str) -> None:
-    torch.set_default_device(None if name == _UNSET else name)
-
-
 _CONDITIONS: Mapping[str, _Condition] = {
     "clocks": _Condition(_own_clocks, _set_clocks),
     "cores": _Condition(_cores, _set_cores),
-    "priority": _Condition(_priority, _set_priority),
+    "priority": _Condition(partial(os.getpriority, os.PRIO_PROCESS, 0), _set_priority),
     "threads": _Condition(torch.get_num_threads, torch.set_num_threads),
     # First the parts, then what they come to: the older way to say it sets those of matrix products and cuDNN.
-    **{name: _of_fp32(part) for name, part in _FP32_PARTS.items()},
+    **{name: _of(part, "fp32_precision", decides=False) for name, part in _FP32_PARTS.items()},
     "onednn_precision": _Condition(_onednn_precision, lambda _: None),
     "matmul_precision": _Condition(_matmul_precision, torch.set_float32_matmul_precision),
-    "cudnn_benchmark": _of_cudnn("benchmark"),
-    "cudnn_tf32": _Condition(_cudnn_tf32, lambda allowed: setattr(cudnn, "allow_tf32", allowed)),
-    "fp16_accumulation": _of_matmul("allow_fp16_accumulation"),
-    "fp16_reduction": _of_matmul("allow_fp16_reduced_precision_reduction"),
-    "bf16_reduction": _of_matmul("allow_bf16_reduced_precision_reduction"),
-    "cudnn_deterministic": _of_cudnn("deterministic"),
-    "cudnn_enabled": _of_cudnn("enabled"),
+    "cudnn_benchmark": _of(cudnn, "benchmark"),
+    "cudnn_tf32": _Condition(_cudnn_tf32, partial(setattr, cudnn, "allow_tf32")),
+    "fp16_accumulation": _of(cuda.matmul, "allow_fp16_accumulation"),
+    "fp16_reduction": _of(cuda.matmul, "allow_fp16_reduced_precision_reduction"),
+    "bf16_reduction": _of(cuda.matmul, "allow_bf16_reduced_precision_reduction"),
+    "cudnn_deterministic": _of(cudnn, "deterministic"),
+    "cudnn_enabled": _of(cudnn, "enabled"),
     "deterministic": _Condition(
         torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms
     ),
     "default_dtype": _Condition(torch.get_default_dtype, torch.set_default_dtype),
-    "default_device": _Condition(_default_device, _set_default_device),
+    "default_device": _Condition(
+        _default_device, lambda name: torch.set_default_device(None if name == _UNSET else name)
+    ),
     "autocast": _Condition(_casts, _set_casts),
     "anomaly_detection": _Condition(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "onednn": _Condition(lambda: mkldnn.enabled, torch._C._set_mkldnn_enabled),
@@ -281,7 +246,11 @@ _CONDITIONS: Mapping[str, _Condition] = {
     "variables": _Condition(lambda: dict(os.environ), _set_variables, decides=False),
     "warnings": _Condition(lambda: list(warnings.filters), _set_filters, decides=False),
     "limits": _Condition(limits, set_limits, decides=False),
-    "masked_signals": _Condition(_masked, _set_masked, decides=False),
+    "masked_signals": _Condition(
+        partial(signal.pthread_sigmask, signal.SIG_BLOCK, ()),
+        partial(signal.pthread_sigmask, signal.SIG_SETMASK),
+        decides=False,
+    ),
     "signals": _Condition(lambda: {s: signal.getsignal(s) for s in _SIGNALS}, _set_handlers, decides=False),
 }
 

@@ -13,17 +13,28 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
+import torch
+
+from bench.archs import Arch
+from bench.archs.naming import expand_names, list_archs, resolve
+from bench.archs.pattern import fit_warnings, parse
+from bench.backends import BACKENDS, why_not
+from bench.costs import COSTS, prepare
+from bench.costs.fitting import fitting
+from bench.costs.layers import layer_table
+from bench.datasets import DATASETS, fetch, find, is_here, is_known
+from bench.datasets.evaluation import EvaluationSet
 from bench.errors import BenchError
 from bench.execution import Send
 from bench.io import JsonObject
 from bench.plan.card import ArchCard, DatasetCard
 from bench.plan.expand import Catalog
-
-if TYPE_CHECKING:
-    from bench.archs import Arch
-
+from bench.plan.job import Job
+from bench.records import environment
+from bench.tasks.evaluate import draw_images
+from bench.training.step_cost import training_table
 
 _P = ParamSpec("_P")
 
@@ -42,32 +53,22 @@ def _answering(find_out: Callable[_P, object]) -> Callable[Concatenate[Send, _P]
     return answer
 
 
-@_answering
-def probe_arch(name: str) -> tuple[ArchCard, ...]:
-    """Answer with the cards of one name; it may import the user's code, which may do anything."""
-    return _cards(name)
-
-
 def _cards(name: str) -> tuple[ArchCard, ...]:
-    from bench.archs.naming import expand_names, resolve
-
+    """Return the cards of one name; it may import the user's code, which may do anything."""
     return tuple(resolve(n).card for n in expand_names([name]))
+
+
+probe_arch = _answering(_cards)
 
 
 @_answering
 def probe_fit(name: str) -> dict[str, int]:
     """Answer with the images that one network takes, where they are not its card's; it runs the user's code."""
-    from bench.archs.naming import resolve
-    from bench.costs.fitting import fitting
-
     return fitting(resolve(name))
 
 
 def _fitted(name: str, shape: Mapping[str, int | None]) -> Arch:
     """Return an architecture, the user's with the images that it takes where it does not say so."""
-    from bench.archs.naming import resolve
-    from bench.costs.fitting import fitting
-
     arch = resolve(name)
     is_users = arch.card.source_sha256 is not None
     if is_users and (fit := fitting(arch, num_classes=shape.get("num_classes"))):
@@ -80,36 +81,21 @@ def probe_training(
     name: str, batch: int, depth: int | None, shape: Mapping[str, int | None]
 ) -> Mapping[str, object]:
     """Answer with what a training step of a network costs and holds; it may be the user's, which may do anything."""
-    from bench.training.step_cost import training_table
-
     return training_table(_fitted(name, shape), batch, depth, shape)
 
 
 @_answering
 def probe_layers(name: str, depth: int | None, shape: Mapping[str, int | None]) -> dict[str, object]:
     """Answer with the layer table of a network; it may be the user's, which may do anything."""
-    from bench.costs import prepare
-    from bench.costs.layers import layer_table
-
     arch = _fitted(name, shape)
     table = layer_table(prepare(arch, **shape), depth)
     card, is_users = arch.card, arch.card.source_sha256 is not None
-    warnings, origins = _fit(card.name, table["input"][-1]), [card.note] if is_users and card.note else []
+    rests = fit_warnings(parse(card.name), table["input"][-1]) if card.name.startswith("pattern:") else []
+    origins = [card.note] if is_users and card.note else []
     if arch.describe is not None:
-        own = {
-            "num_classes": card.num_classes,
-            "in_channels": card.in_channels,
-            "input_size": card.input_size,
-        }
+        own = {key: getattr(card, key) for key in ("num_classes", "in_channels", "input_size")}
         origins += arch.describe(shape, {n: shape.get(n) or value for n, value in own.items()})
-    return {"arch": card.name, **table, "warnings": warnings, "taken_from": origins}
-
-
-def _fit(name: str, size: int) -> list[str]:
-    """Return where the layers of a pattern do not fit an image of so many px."""
-    from bench.archs.pattern import fit_warnings, parse
-
-    return fit_warnings(parse(name), size) if name.startswith("pattern:") else []
+    return {"arch": card.name, **table, "warnings": rests, "taken_from": origins}
 
 
 @_answering
@@ -119,8 +105,6 @@ def probe_facts(names: Sequence[str]) -> dict[str, dict[str, object]]:
 
 
 def _facts(pattern: str) -> Iterator[tuple[str, dict[str, object]]]:
-    from bench.archs.naming import expand_names
-
     try:
         names = expand_names([pattern]) if pattern.endswith("_*") else [pattern]
     except BenchError:
@@ -136,10 +120,6 @@ _WHOLE = ("parameters", "activations")
 
 
 def _counted(name: str) -> dict[str, object]:
-    from bench.archs.naming import resolve
-    from bench.costs import COSTS, prepare
-    from bench.costs.layers import layer_table
-
     arch = resolve(name)
     subject = prepare(arch)
     costs = {m.name: m for key in ("parameters", "macs", "activations") for m in COSTS.get(key)(subject)}
@@ -163,9 +143,6 @@ def probe_macs(shapes: Sequence[tuple[str, int, int, int | None]]) -> list[float
 
     None stands for one that cannot be counted, and for those whose turn has not come in the time there is.
     """
-    from bench.archs.naming import resolve
-    from bench.costs import COSTS, prepare
-
     begin, counts = time.monotonic(), list[float | None]()
     for name, size, channels, classes in shapes:
         counts.append(None)
@@ -185,17 +162,15 @@ def probe_machine(
 
     `evaluated` are data sets, each with the split of it that networks are evaluated on.
     """
-    from bench.backends import BACKENDS
-    from bench.records import environment
-
     cuda, why = _cuda_devices()
+    needed = [*datasets, *(data for data, _ in evaluated)]
     return Catalog(
         devices=("cpu", *(f"cuda:{i}" for i in range(cuda))),
         threads=environment.usable_cores(),
         archs={name: _cards(name) for name in names},
         datasets=_datasets(datasets),
         evaluated=_evaluated(evaluated),
-        missing=_missing([*datasets, *(data for data, _ in evaluated)]),
+        missing=tuple(name for name in needed if name in DATASETS and not is_here(name)),
         backends=tuple(BACKENDS),
         environment=environment.machine(),
         no_cuda=why,
@@ -212,10 +187,6 @@ def _rate() -> float:
     Plans go by it on a machine that has measured nothing yet; what is measured never does. It is one core's, by the
     time that this core gave: of the clock's, others who are at work now take a share that they may not take later.
     """
-    import torch
-
-    from bench.records.environment import usable_cores
-
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -229,13 +200,11 @@ def _rate() -> float:
                 products, now = products + 1, time.thread_time()
     finally:
         torch.set_num_threads(threads)
-    return usable_cores() * products * _SIDE**3 / max(now - begin, 1e-6)
+    return environment.usable_cores() * products * _SIDE**3 / max(now - begin, 1e-6)
 
 
 def _cuda_devices() -> tuple[int, str | None]:
     """Return how many there are, and why there is none where there is none: torch says so in a warning, once."""
-    import torch
-
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -251,16 +220,12 @@ def _cuda_devices() -> tuple[int, str | None]:
 
 def _datasets(names: Sequence[str]) -> dict[str, DatasetCard]:
     """Return the declared cards of all data sets; of those named that are folders, what lies there."""
-    from bench.datasets import DATASETS, find, is_known
-
     declared = {name: dataset.card for name, dataset in DATASETS.items()}
     return declared | {name: find(name).card for name in names if is_known(name)}
 
 
 def _evaluated(pairs: Sequence[tuple[str, str]]) -> dict[str, DatasetCard]:
     """Return the cards of splits; of a data set that is not here, what is declared of it."""
-    from bench.datasets import DATASETS, is_here, is_known
-    from bench.datasets.evaluation import EvaluationSet
 
     def card(data: str, split: str) -> DatasetCard:
         declared = data in DATASETS and not is_here(data)
@@ -269,17 +234,9 @@ def _evaluated(pairs: Sequence[tuple[str, str]]) -> dict[str, DatasetCard]:
     return {Catalog.set_name(*pair): card(*pair) for pair in pairs if is_known(pair[0])}
 
 
-def _missing(names: Sequence[str]) -> tuple[str, ...]:
-    from bench.datasets import DATASETS, is_here
-
-    return tuple(name for name in names if name in DATASETS and not is_here(name))
-
-
 @_answering
 def fetch_data(name: str) -> str:
     """Fetch a data set, and answer with its name."""
-    from bench.datasets import fetch
-
     fetch(name)
     return name
 
@@ -287,23 +244,15 @@ def fetch_data(name: str) -> str:
 @_answering
 def lacking_weights(names: Sequence[str]) -> list[str]:
     """Answer with those networks whose trained weights a library has, and this machine lacks."""
-    return [name for name in names if _lacks(name)]
-
-
-def _lacks(name: str) -> bool:
-    from bench.archs.naming import resolve
-
-    weights = resolve(name).weights
-    return weights is not None and weights.fetch is not None and weights.find() is None
+    declared = ((name, resolve(name).weights) for name in names)
+    return [name for name, own in declared if own and own.fetch and own.find() is None]
 
 
 @_answering
 def fetch_weights(name: str) -> str:
     """Fetch the trained weights of a network, and answer with its name."""
-    from bench.archs.naming import resolve
-
     weights = resolve(name).weights
-    if weights is not None and weights.fetch is not None:
+    if weights and weights.fetch:
         weights.fetch()
     return name
 
@@ -311,9 +260,6 @@ def fetch_weights(name: str) -> str:
 @_answering
 def show_images(jobs: Sequence[JsonObject], file: str) -> str:
     """Draw what some evaluations give their networks, and answer with the file; it may run the user's code."""
-    from bench.plan.job import Job
-    from bench.tasks.evaluate import draw_images
-
     evaluations: list[Job[Any]] = [Job.from_json(job) for job in jobs]
     return str(draw_images(evaluations, Path(file)))
 
@@ -321,9 +267,6 @@ def show_images(jobs: Sequence[JsonObject], file: str) -> str:
 @_answering
 def probe_backends(jobs: Sequence[JsonObject]) -> list[str | None]:
     """Answer with why the backend of each job cannot run it; None where that would only show when it is tried."""
-    from bench.backends import why_not
-    from bench.plan.job import Job
-
     given: list[Job[Any]] = [Job.from_json(job) for job in jobs]
     return [why_not(job) for job in given]
 
@@ -331,10 +274,6 @@ def probe_backends(jobs: Sequence[JsonObject]) -> list[str | None]:
 @_answering
 def probe_units(pattern: str | None) -> dict[str, list[dict[str, object]]]:
     """Answer with what `bench list` shows of the measuring half, by kind, as plain values."""
-    from bench.archs.naming import list_archs
-    from bench.backends import BACKENDS
-    from bench.datasets import DATASETS
-
     return {
         "archs": [card.to_json() for card in list_archs(pattern or "*")],
         "datasets": [dataset.card.to_json() for _, dataset in DATASETS.items()],

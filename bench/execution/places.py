@@ -178,7 +178,7 @@ class _CardExecutor:
         """Run one call to its end, in a process that is shown the card before CUDA begins there."""
         own = (self.card, target, args)
         return self.executor.call(
-            "bench.execution._visible:with_card", own, timeout_s=timeout_s, on_event=on_event
+            "bench.execution._targets:with_card", own, timeout_s=timeout_s, on_event=on_event
         )
 
     def cancel(self) -> None:

@@ -98,16 +98,13 @@ def _doubtful(rows: Sequence[_Row]) -> list[_Row]:
     from bench.stats.intervals import Interval
 
     known = {i: Interval.over_processes(row.times) for i, row in enumerate(rows) if len(row.times) > 1}
-    doubtful = {i for i, interval in known.items() if _half(interval) > rows[i].processes.within}
+    halves = {i: (one.high - one.low) / 2 / one.estimate for i, one in known.items()}
+    doubtful = {i for i, half in halves.items() if half > rows[i].processes.within}
     for one, other in _neighbours(rows, known):
         apart = known[other].estimate / known[one].estimate - 1
         if apart > _ALIKE and known[one].high >= known[other].low:
             doubtful |= {one, other}
     return [rows[i] for i in sorted(doubtful) if rows[i].next < rows[i].processes.most]
-
-
-def _half(interval: Interval) -> float:
-    return (interval.high - interval.low) / 2 / interval.estimate
 
 
 def _neighbours(rows: Sequence[_Row], known: Mapping[int, Interval]) -> Iterator[tuple[int, int]]:

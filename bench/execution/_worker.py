@@ -51,7 +51,9 @@ _NO_SIZE = (
     "no usual size of square images suits it: name one with --set input_size=, in_channels=; or, as it is given images "
     f"{_IMAGES}, {_WRAP} makes of them what it takes, such as torch.nn.Flatten() for vectors"
 )
+_MOST = 8000  # characters of a text of an error
 _OF_SHAPES = re.compile(r"shape|size|dimension|channels|expected|doesn't match", re.IGNORECASE)
+_REFUSALS = (_NO_KERNEL, _NEEDS_IMAGES, "not implemented for '")
 _GUARD = "Guard failed: "  # of a program of torch.export, for a shape that it was not exported for
 
 # What an error of bench's own means; the first that it is an instance of counts.
@@ -173,7 +175,9 @@ def _of_own_limits(job: Job, message: str) -> dict[str, object]:
 def _measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     """Yield each measurement of the job as soon as it is there; what the user's code set in the process is told."""
     switch(job)
-    before, reset, flags = conditions.read(), dict[str, str](), _of_variables(job)
+    before, reset = conditions.read(), dict[str, str]()
+    blocks = os.environ.get("CUDA_LAUNCH_BLOCKING", "0") != "0" and job.device != "cpu"
+    flags = ["launch_blocking"] * blocks
 
     def tell() -> None:
         more = {"set_by_the_file": dict(reset)} if reset else {}
@@ -188,12 +192,6 @@ def _measure(job: Job, hooks: Hooks) -> Iterator[Measurement]:
     for measurement in TASKS.get(job.task).run(job, replace(hooks, settle=settle, flag=flags.append)):
         flagged = measurement.changed(flags=(*measurement.flags, *flags)) if flags else measurement
         yield _under(flagged, reset, conditions.changes(before))
-
-
-def _of_variables(job: Job) -> list[str]:
-    """Return the doubts that variables of the process give rise to."""
-    blocks = os.environ.get("CUDA_LAUNCH_BLOCKING", "0") != "0" and job.device != "cpu"
-    return ["launch_blocking"] if blocks else []
 
 
 def _under(measurement: Measurement, reset: Mapping[str, str], changed: Mapping[str, str]) -> Measurement:
@@ -253,9 +251,8 @@ def _classify(error: BaseException, stage: str, *, custom: bool) -> Status:
     text = text_of(error)
     if _card_trouble(text):
         return "crashed"
-    if text.startswith(_GUARD) or _NO_KERNEL in text:
-        return "unsupported"
-    if "not implemented for '" in text or _says_too_large(text) or _NEEDS_IMAGES in text:
+    too_large = any(words in text.lower() for words in _TOO_LARGE)
+    if too_large or text.startswith(_GUARD) or any(words in text for words in _REFUSALS):
         return "unsupported"
     return "invalid_model" if custom or stage in _MODEL_STAGES else "crashed"
 
@@ -332,9 +329,9 @@ def _own_traceback(error: BaseException) -> str:
     return "".join(report.format(chain=False))
 
 
-def _clean(text: str, limit: int = 8000) -> str:
-    """Return text that UTF-8 can hold, cut to its last `limit` characters."""
-    return text[-limit:].encode("utf-8", "replace").decode("utf-8")
+def _clean(text: str) -> str:
+    """Return text that UTF-8 can hold, cut to its last `_MOST` characters."""
+    return text[-_MOST:].encode("utf-8", "replace").decode("utf-8")
 
 
 # --- what libraries say ---
@@ -408,13 +405,18 @@ def _card_trouble(text: str) -> str | None:
     return next((tip for words, tip in _CARD_TROUBLES.items() if words in text.lower()), None)
 
 
+# What torch says of numbers of two types in one operator.
+_MIXED = re.compile(r"same dtype|type .*should be the same|scalar type|mixed dtype")
+
+
 def _would_run(error: BaseException, job: Job) -> tuple[str, str] | None:
     """Return why a sound network does not run as the job says, and what would let it; None where it may be at fault."""
     if job.device == "cpu" and _says_needs_gpu(error):
         why = "it runs on a GPU alone, and this is on the CPU"
         return why, "time it on a machine with a GPU: --set device=cuda"
     precision = getattr(job.settings, "precision", None)
-    if precision in ("bf16", "fp16") and _says_mixed(error):
+    mixed = isinstance(error, RuntimeError) and _MIXED.search(text_of(error))
+    if precision in ("bf16", "fp16") and mixed:
         why = f"it keeps numbers in a type of its own, and the others are in {precision}"
         return why, f"--set precision=amp_{precision} casts what is multiplied, and nothing else"
     return None
@@ -426,17 +428,3 @@ def _says_needs_gpu(error: BaseException) -> bool:
     if isinstance(error, AssertionError) and error.__traceback__ is not None:
         text += traceback.extract_tb(error.__traceback__)[-1].line or ""
     return any(words in text for words in _NEEDS_GPU)
-
-
-# What torch says of numbers of two types in one operator.
-_MIXED = re.compile(r"same dtype|type .*should be the same|scalar type|mixed dtype")
-
-
-def _says_mixed(error: BaseException) -> bool:
-    """Return whether an exception says that an operator was given numbers of two types."""
-    return isinstance(error, RuntimeError) and _MIXED.search(text_of(error)) is not None
-
-
-def _says_too_large(text: str) -> bool:
-    """Return whether a message says that a tensor is beyond what a kernel can index, whatever memory is free."""
-    return any(words in text.lower() for words in _TOO_LARGE)

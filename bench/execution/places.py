@@ -175,16 +175,13 @@ class _CardExecutor:
     at_once: int = 1
 
     def call(self, target: str, args: tuple[object, ...], *, timeout_s: float, on_event: Send) -> Ended:
-        """Run one call to its end, in a process that is shown the card before CUDA begins there."""
         own = (self.card, target, args)
         return self.executor.call(
             "bench.execution._targets:with_card", own, timeout_s=timeout_s, on_event=on_event
         )
 
     def cancel(self) -> None:
-        """End the calls under way, on all cards: they are of one run."""
-        self.executor.cancel()
+        self.executor.cancel()  # of all cards: they are of one run
 
     def close(self) -> None:
-        """Let go of all that the executor holds."""
         self.executor.close()

@@ -32,7 +32,7 @@ from bench.plan.job import Job
 from bench.records import environment
 from bench.records.line import shared
 from bench.records.machines import machines_of
-from bench.records.record import Measurement, Record
+from bench.records.record import Measurement, Record, Status
 from bench.records.store import Run, Store, latest
 
 _LAST_S = 10.0  # of a job that has begun, at least, however soon the time of its run is over
@@ -436,11 +436,13 @@ def _run_one(planned: Planned, place: Place, bench: _Bench, observer: Observer |
     if planned.status is None:
         try:
             if place.carry_out is not None:
-                record = _carried_out(planned, place, bench, story)
-                return _Done(planned=planned, place=place, record=record)
+                record = place.carry_out(planned, bench.store.path, story.hear)
+                attempt = bench.store.attempts(planned.job.id) + 1  # which one it is, is known here
+                return _Done(planned=planned, place=place, record=record.changed(attempt=attempt))
             status, error = _execute(planned, place, bench, story, observer)
         except PlaceLostError as gone:
-            lost, (status, error) = True, _lost(gone, place, story.stage)
+            message = f"{place.name or 'its place'} was lost in stage {story.stage}: {gone.message}"
+            lost, (status, error) = True, _ended("killed", "PlaceLost", message, gone.tip)
             bench.cut_off.append(planned)
             if bench.lose(place):
                 story.observer.lost(place.name, gone.message)
@@ -462,13 +464,6 @@ def _run_one(planned: Planned, place: Place, bench: _Bench, observer: Observer |
         bench_version=__version__,
     )
     return _Done(planned=planned, place=place, record=record, lost=lost)
-
-
-def _carried_out(planned: Planned, place: Place, bench: _Bench, story: _Story) -> Record:
-    """Return the record of a job that another machine carries out; which attempt it is, is known here."""
-    assert place.carry_out is not None
-    record = place.carry_out(planned, bench.store.path, story.hear)
-    return record.changed(attempt=bench.store.attempts(planned.job.id) + 1)
 
 
 def run_at(
@@ -495,20 +490,12 @@ def run_at(
     return _beside(_run_one(planned, place, bench, observer))
 
 
-def _lost(gone: PlaceLostError, place: Place, stage: str) -> Outcome:
-    message = f"{place.name or 'its place'} was lost in stage {stage}: {gone.message}"
-    return "killed", {"type": "PlaceLost", "message": message, "tip": gone.tip or "run it again to go on"}
+def _ended(status: Status, kind: str, message: str, tip: str | None = None) -> Outcome:
+    return status, {"type": kind, "message": message, "tip": tip or "run it again to go on"}
 
 
-_CANCELLED: Outcome = (
-    "cancelled",
-    {"type": "KeyboardInterrupt", "message": "the run was cancelled", "tip": "run it again to go on"},
-)
-
-_TIME_OVER: Outcome = (
-    "timeout",
-    {"type": "TimeOver", "message": "the time of the run was over", "tip": "run it again to go on"},
-)
+_CANCELLED = _ended("cancelled", "KeyboardInterrupt", "the run was cancelled")
+_TIME_OVER = _ended("timeout", "TimeOver", "the time of the run was over")
 
 
 def _execute(

@@ -174,28 +174,28 @@ def _start(process: BaseProcess) -> int:
         BenchError: where each server ends before it has started one.
     """
     with _jobs_lock:  # so that no job is taken for an orphan before it is known
-        for pause_s in _PAUSES_S:
+        for pause_s in (*_PAUSES_S, None):
             try:
                 with _starting():
                     process.start()
                 break
-            except (EOFError, OSError):  # the server has gone, which is noticed once the kernel has ended it
-                _end_unreachable()
-                _await_end(pause_s)
-        else:
-            _start_at_last(process)
+            except (
+                EOFError,
+                OSError,
+            ) as error:  # the server has gone, which is noticed once the kernel has ended it
+                if pause_s is not None:
+                    _end_unreachable()
+                    _await_end(pause_s)
+                elif isinstance(error, EOFError):
+                    problem = "the server from which jobs are forked ends as soon as it is started"
+                    raise BenchError(
+                        problem, f"see what the system logged of it, and {MORE_PROCESSES}"
+                    ) from error
+                else:
+                    raise
         pid = int(process.pid or 0)
         _jobs.add(pid)
         return pid
-
-
-def _start_at_last(process: BaseProcess) -> None:
-    try:
-        with _starting():
-            process.start()
-    except EOFError as error:
-        problem = "the server from which jobs are forked ends as soon as it is started"
-        raise BenchError(problem, f"see what the system logged of it, and {MORE_PROCESSES}") from error
 
 
 def _await_end(limit_s: float) -> None:
@@ -290,12 +290,10 @@ def _signal_group(pid: int, number: int) -> None:
 
 def _oom_kills() -> int:
     """Return how many processes the kernel has ended for want of memory, where it says so."""
-    try:
+    with contextlib.suppress(OSError):
         for line in Path("/proc/vmstat").read_text().splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
-    except OSError:
-        pass
     return 0
 
 

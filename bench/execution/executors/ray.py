@@ -75,24 +75,20 @@ class _RayAgent:
         self.ray, self.actor = ray, actor
 
     def machine(self) -> Catalog:
-        """Return what its machine is."""
         machine: Catalog = self._get(self.actor.machine.remote(), _START_S)
         return machine
 
     def work(self, run: str, name: str, planned: Planned, files: Mapping[str, bytes]) -> Iterator[Message]:
-        """Yield what is told of a job."""
         return self._each(self.actor.work.options(num_returns="streaming").remote(run, name, planned, files))
 
     def lying(self, run: str) -> Iterable[Left]:
-        """Yield what lies there of a run."""
         return self._each(self.actor.lying.options(num_returns="streaming").remote(run))
 
     def stored(self, run: str, jobs: Sequence[str]) -> None:
-        """Let it go; a job that is tried again must not find it half gone."""
+        # Waited for: a job that is tried again must not find it half gone.
         self._get(self.actor.stored.remote(run, jobs), _ANSWER_S)
 
     def cancel(self) -> None:
-        """End the jobs under way."""
         self._get(self.actor.cancel.remote(), _ANSWER_S)
 
     def _each(self, stream: Iterator[Any]) -> Iterator[Any]:

@@ -49,7 +49,6 @@ class _SlurmAgent:
         return machine
 
     def work(self, run: str, name: str, planned: Planned, files: Mapping[str, bytes]) -> Iterator[Message]:
-        """Do a job, and return what was told of it."""
         return iter(self._call(_work, (run, name, planned, files), planned.timeout_s + _MARGIN_S))
 
     def _call(self, function: Callable[..., Any], arguments: tuple[object, ...], limit_s: float) -> Any:
@@ -68,15 +67,12 @@ class _SlurmAgent:
                 self._running.discard(job)
 
     def lying(self, run: str) -> Iterable[Left]:
-        """Return what lies on the disk of a run."""
         return self._here.lying(run)
 
     def stored(self, run: str, jobs: Sequence[str]) -> None:
-        """Let it go."""
         self._here.stored(run, jobs)
 
     def cancel(self) -> None:
-        """Cancel the jobs under way."""
         with self._guard:
             for job in self._running:
                 job.cancel()

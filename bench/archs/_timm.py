@@ -74,15 +74,11 @@ def build(
         InvalidModelError: for an argument that it does not take.
         UnsupportedError: for a size that it does not come in.
     """
-    config = configuration(name)
-    # Only networks of a fixed size have, and need, an argument for another one.
-    resized = config.fixed_input_size and input_size != max(config.input_size[1:])
-    arguments = {"img_size": input_size, **arguments} if resized else arguments
-    with library_errors(f"{_LIBRARY}:{name}", input_size):
-        model: nn.Module = _timm().create_model(
-            name, pretrained=False, num_classes=num_classes or 0, in_chans=in_channels, **arguments
-        )
-    return model
+    return _created(
+        name,
+        input_size,
+        {"pretrained": False, "num_classes": num_classes or 0, "in_chans": in_channels, **arguments},
+    )
 
 
 def build_with(name: str, state: dict[str, Tensor] | None, input_size: int) -> nn.Module:
@@ -91,15 +87,15 @@ def build_with(name: str, state: dict[str, Tensor] | None, input_size: int) -> n
     Raises:
         UnsupportedError: for a size that it does not come in.
     """
+    weights = {"pretrained_cfg_overlay": {"state_dict": state, "custom_load": False}}
+    return _created(name, input_size, {} if state is None else {"pretrained": True, **weights})
+
+
+def _created(name: str, input_size: int, arguments: dict[str, object]) -> nn.Module:
     config = configuration(name)
-    arguments: dict[str, object] = {}
+    # Only networks of a fixed size have, and need, an argument for another one.
     if config.fixed_input_size and input_size != max(config.input_size[1:]):
-        arguments["img_size"] = input_size
-    if state is not None:
-        arguments |= {
-            "pretrained": True,
-            "pretrained_cfg_overlay": {"state_dict": state, "custom_load": False},
-        }
+        arguments = {"img_size": input_size, **arguments}
     with library_errors(f"{_LIBRARY}:{name}", input_size):
         model: nn.Module = _timm().create_model(name, **arguments)
     return model

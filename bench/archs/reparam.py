@@ -10,13 +10,13 @@ import copy
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from bench.archs import Arch
+from bench.archs.returned import tensors_of
 from bench.errors import InvalidModelError, UnsupportedError, lacks_memory, typed_text
 
 _METHODS = ("fuse", "reparameterize", "switch_to_deploy", "convert_to_deploy")
@@ -177,8 +177,7 @@ def _draw_constants(model: nn.Module, rng: torch.Generator) -> None:
 
 def _values(output: object) -> list[Tensor]:
     """Return copies of the tensors in what a network returned."""
-    parts = vars(output) if is_dataclass(output) and not isinstance(output, dict) else output
-    return [t.detach().double().clone() for t in tree_leaves(parts) if isinstance(t, Tensor)]
+    return [tensor.detach().double().clone() for tensor in tensors_of(output)]
 
 
 def _difference(before: list[Tensor], after: list[Tensor]) -> float:

@@ -150,7 +150,9 @@ class _Builder:
                 with self.importable():
                     return self.function(**given, **self.arguments)
             except (Exception, SystemExit) as error:
-                named = {n for n in untried if _is_about(error, n)}
+                # It may say that a keyword was given, or was not.
+                is_about = isinstance(error, TypeError | KeyError)
+                named = {n for n in untried if is_about and repr(n) in text_of(error)}
                 refused, lacking = named & given.keys(), named - given.keys()
                 if "unexpected" in text_of(error):
                     lacking = set()
@@ -171,11 +173,6 @@ def _tip(error: BaseException) -> str | None:
             "where it loads weights, let it be built without them: what is measured does not depend on them"
         )
     return None
-
-
-def _is_about(error: BaseException, keyword: str) -> bool:
-    """Return whether an error may say that a keyword was given, or was not."""
-    return isinstance(error, TypeError | KeyError) and repr(keyword) in text_of(error)
 
 
 def builder_of(

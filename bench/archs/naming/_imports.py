@@ -1,8 +1,9 @@
-"""What a file of Python imports, read off its text."""
+"""What a file of Python imports, read off its text, and whether it can be."""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -32,3 +33,11 @@ def statements(text: bytes) -> Sequence[ast.AST]:
         return ()
     body = (s for s in tree.body if not (isinstance(s, ast.If) and "__name__" in ast.unparse(s.test)))
     return tuple(node for statement in body for node in ast.walk(statement))
+
+
+def is_importable(module: str) -> bool:
+    """Return whether there is a module of this name among those that are installed."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

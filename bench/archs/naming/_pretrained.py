@@ -8,7 +8,6 @@ library means by that, and becomes the name of what it is.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import math
 import re
 from collections.abc import Iterator
@@ -238,13 +237,20 @@ def _check_hash(file: Path) -> None:
         raise InvalidModelError(message, "remove it, and fetch it anew")
 
 
+def _hub() -> Any:
+    """Return the client of Hugging Face's hub; None where it is not installed."""
+    try:
+        import huggingface_hub.constants
+    except ImportError:
+        return None
+    return huggingface_hub
+
+
 def _in_hub(repo: str | None, name: str, url: str | None) -> Path | None:
     """Return where weights of timm lie: in the cache of Hugging Face's hub, or in the folder of torch.hub."""
-    if repo and importlib.util.find_spec("huggingface_hub") is not None:
-        from huggingface_hub import try_to_load_from_cache
-
+    if repo and (hub := _hub()):
         for file in _HUB_FILES:
-            if isinstance(path := try_to_load_from_cache(_repo(repo, name), file), str):
+            if isinstance(path := hub.try_to_load_from_cache(_repo(repo, name), file), str):
                 return Path(path)
     return _in_torch_hub(url) if url and not url.endswith(".npz") else None
 
@@ -255,16 +261,9 @@ def _repo(repo: str, name: str) -> str:
 
 
 def _belongs_in_hub(repo: str, name: str) -> str:
-    folder = f"models--{_repo(repo, name).replace('/', '--')}"
-    return f"{_HUB_FILES[0]} of {_repo(repo, name)} into Hugging Face's cache ({_hub_cache()}/{folder})"
-
-
-def _hub_cache() -> str:
-    if importlib.util.find_spec("huggingface_hub") is None:
-        return "~/.cache/huggingface/hub"
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return str(HF_HUB_CACHE)
+    folder, hub = f"models--{_repo(repo, name).replace('/', '--')}", _hub()
+    cache = hub.constants.HF_HUB_CACHE if hub else "~/.cache/huggingface/hub"
+    return f"{_HUB_FILES[0]} of {_repo(repo, name)} into Hugging Face's cache ({cache}/{folder})"
 
 
 def _fetch_from_hub(repo: str, name: str) -> None:
@@ -273,12 +272,10 @@ def _fetch_from_hub(repo: str, name: str) -> None:
     Raises:
         UnsupportedError: if they cannot be had.
     """
-    if importlib.util.find_spec("huggingface_hub") is None:
+    if (hub := _hub()) is None:
         raise UnsupportedError("huggingface_hub is not installed", install_tip("hub"))
-    from huggingface_hub import hf_hub_download
-
     with _fetching(_repo(repo, name)):
-        hf_hub_download(_repo(repo, name), _HUB_FILES[0])
+        hub.hf_hub_download(_repo(repo, name), _HUB_FILES[0])
 
 
 @contextmanager

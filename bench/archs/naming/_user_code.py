@@ -27,7 +27,7 @@ from bench.archs import Arch
 from bench.archs._arguments import Parameters
 from bench.archs.naming._building import builder_of, parameters_of
 from bench.archs.naming._digests import together
-from bench.archs.naming._imports import imported, relative_imports
+from bench.archs.naming._imports import imported, is_importable, relative_imports
 from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import NetworkName
 from bench.archs.naming.session import file_of
@@ -190,20 +190,13 @@ def _roots(path: Path, text: bytes) -> Iterator[Path]:
     if relative_imports(text):  # its package may import from its own name
         yield next(folder for folder in path.parents if not (folder / "__init__.py").is_file())
     for name in imported(text):
-        if not _has(path.parent, name) and not _is_installed(name):
+        if not _has(path.parent, name) and (name in _owners or not is_importable(name)):
             yield from [folder for folder in above if _has(folder, name)][:1]
 
 
 def _has(folder: Path, name: str) -> bool:
     """Return whether a folder has a module, or a package with one in it."""
     return (folder / f"{name}.py").is_file() or any((folder / name).glob("*.py"))
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return name not in _owners and importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _execute(path: Path, text: bytes) -> ModuleType:

@@ -12,7 +12,7 @@ import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
     def describe(shape: Mapping[str, int | None], used: Mapping[str, int | None]) -> list[str]:
         return [*(arch.describe(shape, used) if arch.describe else ()), f"weights: {asked}"]
 
-    notes = [card.note, taken.note(path) if taken else None]
+    notes = [card.note, _note(path, *taken) if taken else None]
     told = _told(file)
     shape = {key: told["job"][key] for key in ("input_size", "in_channels", "num_classes")} if told else {}
     card = replace(
@@ -88,7 +88,7 @@ def with_weights(arch: Arch, name: str, asked: object) -> Arch:
         source=f"the training that {asked} is of" if told else "",
         training=told or None,
         find=lambda: file,
-        taken=() if taken is None else (taken.key, *taken.others),
+        taken=taken,
     )
     return Arch(card, build, describe, weights)
 
@@ -99,28 +99,21 @@ def _with_key(asked: str) -> tuple[str, str]:
     return (path, key) if path and not users_path(asked).is_file() else (asked, "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """Which weights of a checkpoint with several were taken, by their keys in it."""
-
-    key: str
-    others: Sequence[str]
-
-    def note(self, path: str) -> str:
-        """Return that in words, and how to take others."""
-        others, other = ", ".join(self.others), f"{path}{_KEY}{self.others[0]}"
-        return f"{path} holds weights as {self.key}, which are taken, and as {others}: {other} takes those"
-
-
-def _taken(file: Path, key: str) -> _Taken | None:
-    """Return which weights of a checkpoint are taken where it holds several and none is asked for; else None."""
+def _taken(file: Path, key: str) -> tuple[str, ...]:
+    """Return by their keys which weights of a checkpoint with several are taken where none is asked for, and others."""
     if key or file.suffix == ".safetensors":
-        return None
+        return ()
     try:
         _, own, others = _opened(_of_torch(file, mapped=True), file)
     except Exception:  # whoever loads it says so
-        return None
-    return _Taken(own, others) if others else None
+        return ()
+    return (own, *others) if others else ()
+
+
+def _note(path: str, taken: str, *others: str) -> str:
+    """Return in words which weights of a file were taken, and how to take others."""
+    held, other = ", ".join(others), f"{path}{_KEY}{others[0]}"
+    return f"{path} holds weights as {taken}, which are taken, and as {held}: {other} takes those"
 
 
 class _Job(msgspec.Struct):

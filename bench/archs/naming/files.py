@@ -7,7 +7,6 @@ entry that would load weights by default is told not to.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import ModuleType
 
 from bench.archs import Arch
 from bench.archs._arguments import Parameters
+from bench.archs.naming._imports import is_importable
 from bench.archs.naming._paths import users_path
 from bench.archs.naming._ways import WAYS, NetworkName, Way
 from bench.archs.naming.session import DIGITS
@@ -79,7 +79,7 @@ def _entry(name: NetworkName) -> NetworkName:
     if not file.is_file():
         tip = f"name one of its files, {name.source}/FILE.py:{name.target}"
         raise UnknownNameError(f"{name.source} has no {_HUB}", tip)
-    lacking = [word for word in _dependencies(file.read_bytes()) if not _is_importable(word)]
+    lacking = [word for word in _dependencies(file.read_bytes()) if not is_importable(word)]
     if lacking:
         message = f"{file} depends on what is not installed: {', '.join(lacking)}"
         raise UnsupportedError(message, "install it as the folder's own documentation says")
@@ -99,13 +99,6 @@ def _dependencies(text: bytes) -> list[str]:
         return []
     listed = values[0] if values and isinstance(values[0], list | tuple) else ()
     return [word for word in listed if isinstance(word, str)]
-
-
-def _is_importable(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 WAYS.add(

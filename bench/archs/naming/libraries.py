@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.archs import ARCHS, Arch, _timm, _torchvision, pattern
 from bench.archs._arguments import Parameters, with_arguments
@@ -54,27 +55,19 @@ def _library_weights(name: NetworkName) -> Parameters:
     return Parameters(("weights",) if isinstance(asked, str) and not is_file_of_weights(asked) else ())
 
 
-def _of_torchvision(name: NetworkName) -> Arch:
+def _of_library(library: Any, name: NetworkName) -> Arch:
+    """Return a network of torchvision or timm, of weights of the library's own where it is asked for with any."""
     if "weights" in name.arguments:
         from bench.archs.naming import _pretrained  # imports torch
 
-        return _pretrained.of_torchvision(name)
-    arch = Arch(_torchvision.card(name.target), partial(_torchvision.build, name.target))
+        return _pretrained.of_timm(name) if library is _timm else _pretrained.of_torchvision(name)
+    arch = Arch(library.card(name.target), partial(library.build, name.target))
     return with_arguments(arch, str(name), name.arguments)
 
 
 def _in_timm(name: NetworkName) -> NetworkName:
     _timm.card(name.target)
     return name
-
-
-def _of_timm(name: NetworkName) -> Arch:
-    if "weights" in name.arguments:
-        from bench.archs.naming import _pretrained  # imports torch
-
-        return _pretrained.of_timm(name)
-    arch = Arch(_timm.card(name.target), partial(_timm.build, name.target))
-    return with_arguments(arch, str(name), name.arguments)
 
 
 def _of_pattern(name: NetworkName) -> Arch:
@@ -100,7 +93,7 @@ WAYS.add(
         place=30,
         begins=re.compile(r"(?P<source>torchvision):"),
         check=_in_torchvision,
-        resolve=_of_torchvision,
+        resolve=partial(_of_library, _torchvision),
         parameters=_library_weights,
         names=lambda: [f"torchvision:{name}" for name in _torchvision.names()],
     ),
@@ -111,7 +104,7 @@ WAYS.add(
         place=31,
         begins=re.compile(r"(?P<source>timm):"),
         check=_in_timm,
-        resolve=_of_timm,
+        resolve=partial(_of_library, _timm),
         parameters=_library_weights,
         names=lambda: [f"timm:{name}" for name in _timm.names()],
     ),

@@ -143,10 +143,7 @@ def _transform(job: Job[Timed]) -> Transform:
     weights = resolve(job.arch).weights
     own = job.settings.given.get("transform") or {}
     declared = None if weights is None else weights.transform
-    base = (
-        Transform.assumed(job.input_size, job.in_channels) if declared is None else Transform.read(declared)
-    )
-    return base.changed(own)
+    return Transform.declared(declared, job.input_size, job.in_channels).changed(own)
 
 
 def _noise(images: Tensor, job: Job[Timed]) -> Calibration:

@@ -28,6 +28,7 @@ __all__ = [
     "data_root",
     "fetch",
     "find",
+    "folder_of",
     "hold_back",
     "is_here",
     "is_known",
@@ -50,6 +51,17 @@ def is_known(name: str) -> bool:
     return name.startswith(_FOLDER) or name in DATASETS
 
 
+def folder_of(name: str) -> Path | None:
+    """Return the folder of a name ``imagefolder:PATH``; None for any other name.
+
+    Raises:
+        UnsupportedError: if it names none.
+    """
+    if name == _FOLDER:
+        raise UnsupportedError(f"{_FOLDER} names no folder", f"write {_FOLDER}PATH")
+    return expanded(name.removeprefix(_FOLDER)) if name.startswith(_FOLDER) else None
+
+
 def find(name: str, size: int | None = None) -> Dataset:
     """Return the data set called `name`; of one in files, with the counts and classes of the files that are there.
 
@@ -61,12 +73,10 @@ def find(name: str, size: int | None = None) -> Dataset:
         UnknownNameError: if no data set is called so.
         UnsupportedError: if a folder is not there, or does not suit.
     """
-    if name.startswith(_FOLDER):
+    if (folder := folder_of(name)) is not None:
         from bench.datasets._folder import folder_dataset
 
-        if name == _FOLDER:
-            raise UnsupportedError(f"{_FOLDER} names no folder", f"write {_FOLDER}PATH")
-        return folder_dataset(name, expanded(name.removeprefix(_FOLDER)), size)
+        return folder_dataset(name, folder, size)
     dataset, root = DATASETS.get(name), data_root()
     if dataset.at:
         dataset = dataset.at(root, size)

@@ -14,7 +14,6 @@ import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -91,11 +90,7 @@ def _kept(cache: Path) -> dict[bytes, bytes]:
 def _read(files: Sequence[File], in_full: bool) -> Iterator[bytes]:
     chunks = [files[at : at + _CHUNK] for at in range(0, len(files), _CHUNK)]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        yield from chain(*pool.map(partial(_read_chunk, in_full=in_full), chunks))
-
-
-def _read_chunk(files: Sequence[File], in_full: bool) -> list[bytes]:
-    return [_digest(file, in_full) for file in files]
+        yield from chain(*pool.map(lambda chunk: [_digest(file, in_full) for file in chunk], chunks))
 
 
 def _digest(file: File, in_full: bool) -> bytes:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from bench.datasets._fingerprint import File, fingerprint
 from bench.datasets._images import Dataset, Files, Images, Split, choose
+from bench.datasets.transforms import MEAN, STD
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 
@@ -47,9 +48,6 @@ _PARTS = re.compile(  # names of folders that are parts of a whole rather than c
     re.IGNORECASE,
 )
 _LAYOUT = "put the images of each class into a folder of its own: PATH/train/CLASS/ and PATH/test/CLASS/"
-
-# Of ImageNet's training images, as torchvision's and timm's networks use them.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 _Listing = dict[str, list[File]]  # the files of each class, in order
@@ -169,7 +167,7 @@ def _scan(tree: Tree) -> _Folder:
     return _Folder(
         classes=tuple(train),
         files={split: tuple(f.path for f in chain(*files.values())) for split, files in listings.items()},
-        labels={split: _labels(listing) for split, listing in listings.items()},
+        labels={split: labels_of(listing) for split, listing in listings.items()},
         sha256=fingerprint(path, {split: [*chain(*files.values())] for split, files in listings.items()}),
         note="; ".join([_note(listings, parts), *notes, *_rest(tree.left_out)]),
     )
@@ -188,8 +186,12 @@ def _note(listings: dict[Split, _Listing], parts: dict[Split, str] | None) -> st
 
 def _rest(left_out: Counter[str]) -> list[str]:
     """Return a few words on what was left out, if anything was."""
-    rest = ", ".join(f"{what} ({count:,})" for what, count in sorted(left_out.items()) if count)
-    return [f"left out: {rest}"] if rest else []
+    return [f"left out: {rest}"] if (rest := told(left_out)) else []
+
+
+def told(left_out: Counter[str]) -> str:
+    """Return in words what was left out, and how much of it."""
+    return ", ".join(f"{what} ({count:,})" for what, count in sorted(left_out.items()) if count)
 
 
 def _parts(tree: Tree) -> dict[Split, str] | None:
@@ -235,7 +237,7 @@ def _found(tests: Sequence[str], inner: dict[str, _Listed]) -> str:
 
 def plain_key(name: str) -> str:
     """Return a name in small letters, without what stands between words."""
-    return re.sub(r"[\W_]+", "", name.lower())
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", name).casefold())
 
 
 def shown(name: str) -> str:
@@ -443,7 +445,8 @@ def _place(path: str, status: os.stat_result) -> int:
     return int.from_bytes(hashlib.blake2b(os.fsencode(path), digest_size=8).digest(), "big")
 
 
-def _labels(listing: _Listing) -> Tensor:
+def labels_of(listing: _Listing) -> Tensor:
+    """Return the labels [N] int64 of the files of each class, in order."""
     counts = torch.tensor([len(files) for files in listing.values()])
     return torch.arange(len(listing)).repeat_interleave(counts)
 

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import psutil
@@ -22,6 +22,9 @@ from bench.datasets._places import Kept, one_line
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 from bench.records.environment import usable_cores
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _MEMORY_SHARE = 0.25  # of the memory that is free, for each of the two splits; above it they stay files
 _CHUNK = 32  # images that a worker decodes at a time, where the order does not matter
@@ -178,27 +181,35 @@ def _stack(items: Sequence[np.ndarray | str]) -> np.ndarray | str:
     return complaint or np.stack([item for item in items if not isinstance(item, str)])
 
 
+def in_mode(image: Image, mode: str) -> Image:
+    """Return an image as RGB or grey, without transparency; which way up it was taken is not looked at.
+
+    Raises:
+        ValueError: if its pixels have more than 8 bits a channel, which Pillow would clip to white.
+    """
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"its pixels, of Pillow's mode {image.mode}, have more than 8 bits a channel")
+    # A palette with transparency is asked for in full first: Pillow warns otherwise.
+    return (image.convert("RGBA") if image.mode == "P" else image).convert(mode)
+
+
 def _decode(path: str | Path, channels: int, size: int) -> Tensor:
     """Return an image as [C, S, S] uint8: its shorter side resized to S with antialiasing, the centre kept.
 
     Args:
         path: of the file.
-        channels: C; 1 makes it grey, 3 makes it RGB. Transparency is dropped.
+        channels: C; 1 makes it grey, 3 makes it RGB.
         size: S, px.
 
     Raises:
         OSError: if it cannot be read; Pillow raises other errors too.
-        ValueError: if its pixels have more than 8 bits a channel, which Pillow would clip to white.
+        ValueError: see `in_mode`.
     """
-    from PIL import Image
+    import PIL.Image
     from torchvision.transforms.v2 import functional as transform
 
-    with Image.open(path) as image:
-        if image.mode.startswith(("I", "F")):
-            raise ValueError(f"its pixels, of Pillow's mode {image.mode}, have more than 8 bits a channel")
-        # A palette with transparency is asked for in full first: Pillow warns otherwise.
-        full = image.convert("RGBA") if image.mode == "P" else image
-        pixels = transform.pil_to_tensor(full.convert("L" if channels == 1 else "RGB"))
+    with PIL.Image.open(path) as image:
+        pixels = transform.pil_to_tensor(in_mode(image, "L" if channels == 1 else "RGB"))
     resized: Tensor = transform.resize(pixels, [size], antialias=True)
     centre: Tensor = transform.center_crop(resized, [size, size])
     return centre

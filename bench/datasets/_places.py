@@ -56,6 +56,16 @@ class Kept:
         """Return the first place that has all files; None where no place has."""
         return next((place for place, lacking in self._places(root) if not lacking), None)
 
+    def found(self, root: Path) -> Path:
+        """Return that place.
+
+        Raises:
+            UnsupportedError: where there is none.
+        """
+        if (place := self.find(root)) is None:
+            raise self.missing(root)
+        return place
+
     def missing(self, root: Path, why: str = "") -> UnsupportedError:
         """Return the error that says that there is no place with all files, how to bring them, and why that failed."""
         partly = next((f" whole: {p} lacks {', '.join(names[:3])}" for p, names in self._places(root)), "")

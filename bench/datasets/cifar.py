@@ -40,10 +40,7 @@ def _read_split(kept: Kept, torchvision_name: str, root: Path, split: Split) -> 
     Raises:
         UnsupportedError: if it is not on this machine, or a file of it is damaged.
     """
-    place = kept.find(root)
-    if place is None:
-        raise kept.missing(root)
-    batches = _read_batches(place, _sums(torchvision_name, split))
+    batches = _read_batches(kept.found(root), _sums(torchvision_name, split))
     pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
     labels = [label for batch in batches for label in batch.get("labels") or batch["fine_labels"]]
     return Images(torch.from_numpy(pixels), torch.tensor(labels, dtype=torch.int64))

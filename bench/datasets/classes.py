@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.datasets import _imagenet
+from bench.datasets._folder import plain_key
 from bench.errors import UnsupportedError, nearest
 
 _ID = re.compile(r"n\d{8}")
@@ -243,11 +243,11 @@ def _by_names(classes: Sequence[str], vocabulary: Vocabulary) -> ClassMap:
     """Match names however they are written; synonyms stand behind commas in what the network's source says."""
     outputs = defaultdict[str, list[int]](list)
     for number, name in enumerate(vocabulary.names):
-        for spelling in {_plain(name), *map(_plain, name.split(","))} - {""}:
+        for spelling in {plain_key(name), *map(plain_key, name.split(","))} - {""}:
             outputs[spelling].append(number)
     numbers: list[int] = []
     for place, name in enumerate(classes):
-        fits = outputs.get(_plain(name), [])
+        fits = outputs.get(plain_key(name), [])
         if len(fits) > 1 and place in fits and len(classes) == vocabulary.count:
             fits = [
                 place
@@ -271,11 +271,6 @@ def _not_one(name: str, fits: list[int], classes: Sequence[str], vocabulary: Voc
     tip = f"its outputs have {', '.join(close)}" if close else f"they are named by {vocabulary.source}"
     message = f"class {name!r} is none of the network's; {counts}"
     return UnsupportedError(message, f"{tip}: rename the folder, or take it away")
-
-
-def _plain(name: str) -> str:
-    """Return a name in small letters, without what stands between words."""
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", name).casefold())
 
 
 def _by_order(classes: Sequence[str], count: int) -> ClassMap:

@@ -15,15 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.datasets import DATASETS, data_root, find, read
+from bench.datasets import data_root, find, folder_of, read
 from bench.datasets._fingerprint import File, fingerprint
-from bench.datasets._folder import TESTING, TRAINING, Tree, check_folder, plain_key, scan, shown
+from bench.datasets._folder import (
+    TESTING,
+    TRAINING,
+    Tree,
+    check_folder,
+    labels_of,
+    plain_key,
+    scan,
+    shown,
+    told,
+)
 from bench.datasets._images import Files, Split
 from bench.errors import UnsupportedError, listed, unknown_name
-from bench.io import expanded
 from bench.plan.card import DatasetCard
 
-_FOLDER = "imagefolder:"
 _LAYOUT = "put the images of each class into a folder of its own: PATH/val/CLASS/ or PATH/CLASS/"
 _SPLITS = {"val": TESTING, "test": TESTING, "train": TRAINING}
 
@@ -102,23 +110,21 @@ class EvaluationSet:
             UnknownNameError: if no data set is called so, or it has no such split.
             UnsupportedError: if it is not on this machine, or a folder does not suit.
         """
-        if name.startswith(_FOLDER):
-            path = name.removeprefix(_FOLDER)
-            if not path:
-                raise UnsupportedError(f"{_FOLDER} names no folder", f"write {_FOLDER}PATH")
-            return _of_folder(name, expanded(path), split)
-        dataset = find(name)
+        if (folder := folder_of(name)) is not None:
+            return _of_folder(name, folder, split)
+        dataset, root = find(name), data_root()
         if split not in _SPLITS:
             raise unknown_name("split", split, _SPLITS)
         own: Split = "train" if split == "train" else "test"
         note = "its test images are for validation" if split == "val" else ""
-        if dataset.card.in_files:
-            place = dataset.kept.find(data_root()) if dataset.kept else None
-            if place is None:
-                return _declared(name)
-            return _named(_of_folder(name, place, split), dataset.class_names)
-        if dataset.kept and dataset.kept.find(data_root()) is None:
-            return _declared(name)
+        place = dataset.kept.find(root) if dataset.kept else None
+        if place is None and (dataset.kept or dataset.card.in_files):
+            dataset.load(root, own)  # says so itself
+            raise UnsupportedError(f"{name} is not on this machine", f"put it into {root}")
+        if dataset.card.in_files and place is not None:
+            images_there = _of_folder(name, place, split)
+            same = len(dataset.class_names) == len(images_there.classes)  # always the same, by its name
+            return replace(images_there, digest=None) if same else images_there
         images = read(dataset, own)
         pixels = images.images[:] if isinstance(images.images, Files) else images.images
         return cls(
@@ -150,18 +156,6 @@ def _balanced(labels: Tensor, count: int, seed: int) -> Tensor:
     return torch.from_numpy(np.sort(chosen))
 
 
-def _declared(name: str) -> EvaluationSet:
-    """Refuse a data set that is not here; the message says where it belongs."""
-    dataset = DATASETS.get(name)
-    dataset.load(data_root(), "test")  # says so itself
-    raise UnsupportedError(f"{name} is not on this machine", f"put it into {data_root()}")
-
-
-def _named(images: EvaluationSet, classes: tuple[str, ...]) -> EvaluationSet:
-    """Return a folder's images as those of a data set that has its own names of classes, beside the folders'."""
-    return replace(images, digest=None) if len(classes) == len(images.classes) else images
-
-
 def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
     """Return the images below a folder, in the order of torchvision's `ImageFolder`."""
     check_folder(path, _LAYOUT)
@@ -180,17 +174,16 @@ def _of_folder(name: str, path: Path, split: str) -> EvaluationSet:
         raise UnsupportedError(f"there are no images below {place}", _LAYOUT)
     if empty := [name for name, inner in files.items() if not inner]:
         notes.append(f"no images of {listed(empty)}")
-    if left_out := ", ".join(f"{what} ({n:,})" for what, n in sorted(tree.left_out.items()) if n):
+    if left_out := told(tree.left_out):
         notes.append(f"not taken: {left_out}")
     all_files = [file for inner in files.values() for file in inner]
     relative = partial(os.path.relpath, start=place)
-    counts = torch.tensor([len(inner) for inner in files.values()])
     return EvaluationSet(
         name=name,
         images=tuple(file.path for file in all_files),
         names=tuple(shown(relative(file.path)) for file in all_files),
         numbers=torch.arange(len(all_files)),
-        labels=torch.arange(len(files)).repeat_interleave(counts),
+        labels=labels_of(files),
         classes=tuple(files),
         folder=Path(place),
         digest=partial(fingerprint, place, {"": all_files}),

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.datasets import DATASETS, Dataset, Images, Split
-from bench.datasets._folder import MEAN, NATIVE, STD, folder_dataset
+from bench.datasets._folder import NATIVE, folder_dataset
 from bench.datasets._places import Kept, by_torchvision, data_folders, reading
+from bench.datasets.transforms import MEAN, STD
 from bench.errors import UnsupportedError
 from bench.plan.card import DatasetCard
 

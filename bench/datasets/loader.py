@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bench.datasets._images import in_mode
 from bench.datasets._places import one_line
 from bench.datasets.evaluation import EvaluationSet
 from bench.datasets.transforms import Transform
@@ -97,7 +98,7 @@ class Loader:
             pixels = self.transform.pixels(_as_image(images[number], grey))
         else:
             with Image.open(images[number]) as image:
-                pixels = self.transform.pixels(_in_mode(image, "L" if grey else "RGB"))
+                pixels = self.transform.pixels(in_mode(image, "L" if grey else "RGB"))
         return pixels if self.change is None else self.change(pixels, int(self.images.numbers[number]))
 
     def _one(self, number: int) -> _One:
@@ -135,19 +136,6 @@ def _batch(futures: Sequence[Future[_One]]) -> Loaded:
         left_out=tuple((one.number, one.result) for one in ones if isinstance(one.result, str)),
         cpu_s=sum(one.cpu_s for one in ones),
     )
-
-
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Return an image as RGB or grey, without transparency; which way up it was taken is not looked at.
-
-    Raises:
-        ValueError: if its pixels have more than 8 bits a channel, which Pillow would clip to white.
-    """
-    if image.mode.startswith(("I", "F")):
-        raise ValueError(f"its pixels, of Pillow's mode {image.mode}, have more than 8 bits a channel")
-    # A palette with transparency is asked for in full first: Pillow warns otherwise.
-    full = image.convert("RGBA") if image.mode == "P" else image
-    return full.convert(mode)
 
 
 def _as_image(pixels: Tensor, grey: bool) -> Image.Image:

@@ -33,9 +33,7 @@ def _read_split(kept: Kept, root: Path, split: Split) -> Images:
     Raises:
         UnsupportedError: if it is not on this machine, or a file of it is damaged.
     """
-    place = kept.find(root)
-    if place is None:
-        raise kept.missing(root)
+    place = kept.found(root)
     images, labels = (_read_idx(_named(place, name)) for name in _names(split))
     return Images(images[:, None], labels.long())
 

@@ -24,6 +24,7 @@ _Size = tuple[_Side, _Side]
 _ASSUMED_SHARE = (
     0.875  # of the resized side that the crop keeps, where nothing is declared: ImageNet's usual one
 )
+# Of ImageNet's training images, as torchvision's and timm's networks use them.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _OF_TENSORS = ("nearest", "bilinear", "bicubic")  # how torch resizes; the other ways are Pillow's alone
 
@@ -219,6 +220,11 @@ class Transform(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
             message = first["msg"].removeprefix("Value error, ").lower()
             where = f"transform.{key}" if key else "transform"
             raise ConfigError(f"{where}: {message}", f"it has {', '.join(known)}") from error
+
+    @classmethod
+    def declared(cls, values: JsonObject | None, size: int, channels: int) -> Transform:
+        """Return the transform of plain JSON values, see `read`; where nothing is declared, what is usual."""
+        return cls.assumed(size, channels) if values is None else cls.read(values)
 
     @classmethod
     def assumed(cls, size: int, channels: int = 3) -> Transform:

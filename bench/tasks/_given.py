@@ -46,11 +46,7 @@ def transform_of(arch: Arch, model: nn.Module, job: Job[EvaluateSettings]) -> Tr
     """
     declared, source = declared_transform(arch, model)
     try:
-        base = (
-            Transform.assumed(job.input_size, job.in_channels)
-            if declared is None
-            else Transform.read(declared)
-        )
+        base = Transform.declared(declared, job.input_size, job.in_channels)
     except ConfigError as error:
         raise InvalidModelError(f"the transform of {source}: {error.message}", error.tip) from error
     if declared is not None and job.input_size != arch.card.input_size:

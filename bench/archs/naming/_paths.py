@@ -22,7 +22,7 @@ def users_path(text: str) -> Path:
 def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:
     """Return the path of a file, which messages call `what`.
 
-    The tip is `otherwise` where no file beside it has a similar name.
+    The tip is `otherwise` where no file beside it has a similar name; without that, some of the same kind.
 
     Raises:
         UnknownNameError: if there is none.
@@ -32,9 +32,12 @@ def existing(asked: str, what: str = "file", otherwise: str = "") -> Path:
         return file
     if other := no_file(file):
         raise UnknownNameError(f"no {what} {asked!r}: {other}", otherwise or "name a file")
-    there = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
+    if not file.parent.is_dir():
+        raise UnknownNameError(f"no {what} {asked!r}", otherwise or f"there is no folder {file.parent}")
+    there = sorted(p.name for p in file.parent.iterdir() if p.is_file())
     alike = [name for name in there if Path(name).suffix == file.suffix or Path(name).stem == file.stem]
-    close = [str(file.parent / name) for name in nearest(file.name, alike)]
+    near = nearest(file.name, alike) or ([] if otherwise else alike[:3])
+    close = [str(file.parent / name) for name in near]
     tip = f"did you mean {', '.join(close)}?" if close else otherwise or f"there is none in {file.parent}"
     raise UnknownNameError(f"no {what} {asked!r}", tip)
 

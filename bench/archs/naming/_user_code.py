@@ -28,12 +28,11 @@ from bench.archs._arguments import Parameters
 from bench.archs.naming._building import builder_of, parameters_of
 from bench.archs.naming._digests import together
 from bench.archs.naming._imports import imported, is_importable, relative_imports
-from bench.archs.naming._paths import users_path
+from bench.archs.naming._paths import existing
 from bench.archs.naming._ways import NetworkName
 from bench.archs.naming.session import file_of
 from bench.archs.naming.sources import is_users, sources
 from bench.errors import InvalidModelError, UnknownNameError, nearest, typed_text, unknown_name
-from bench.io import no_file
 from bench.plan.card import ArchCard
 from bench.processes import limits, set_limits
 
@@ -127,10 +126,7 @@ class _Place:
 
 
 def _load_file(source: str) -> _Code:
-    path = users_path(source)
-    if not path.is_file():
-        raise _no_file(source, path)
-    path = path.resolve()
+    path = existing(source).resolve()
     text = path.read_bytes()
     place = _Place(source, path.parent, tuple(_roots(path, text)))
     _forget_if_edited(path, place)
@@ -168,17 +164,6 @@ def _forget(names: set[str]) -> None:
     for name in names:
         sys.modules.pop(name, None)
         _owners.pop(name, None)
-
-
-def _no_file(source: str, path: Path) -> UnknownNameError:
-    if what := no_file(path):
-        return UnknownNameError(f"no file {source!r}: {what}", "name a file of Python")
-    if not path.parent.is_dir():
-        return UnknownNameError(f"no file {source!r}", f"there is no folder {path.parent}")
-    beside = sorted(p.name for p in path.parent.glob("*.py"))
-    close = [str(path.parent / n) for n in nearest(path.name, beside) or beside[:3]]
-    tip = f"did you mean {', '.join(close)}?" if close else f"no .py file is in {path.parent.resolve()}"
-    return UnknownNameError(f"no file {source!r}", tip)
 
 
 def _roots(path: Path, text: bytes) -> Iterator[Path]:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 
+from bench.archs.returned import tensors_of
+
 # By place and by name: tensors, numbers, lists of them, and more.
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -25,6 +27,25 @@ def numbers(value: int | Sequence[int], count: int) -> list[int]:
     """Return a list of `count` numbers from one, or from a list of 1 or `count`."""
     values = [value] if isinstance(value, int) else list(value)
     return values * count if len(values) == 1 else values
+
+
+def first_of(values: object) -> Tensor | None:
+    """Return the first tensor among values; None where there is none."""
+    return next(tensors_of(values), None)
+
+
+def shape_of(values: object) -> tuple[int, ...]:
+    """Return the shape of the first tensor among values; empty where there is none."""
+    first = first_of(values)
+    return () if first is None else tuple(first.shape)
+
+
+def memory_of(tensor: Tensor) -> int | None:
+    """Return what tells memory from other memory; None of a tensor that stands for another."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return None
 
 
 def dtypes_of(model: nn.Module) -> list[torch.dtype]:

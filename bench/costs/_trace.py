@@ -21,7 +21,17 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.archs.returned import tensors_of
-from bench.costs._arguments import Args, Kwargs, dtypes_of, numbers, packed_of, signature
+from bench.costs._arguments import (
+    Args,
+    Kwargs,
+    dtypes_of,
+    first_of,
+    memory_of,
+    numbers,
+    packed_of,
+    shape_of,
+    signature,
+)
 from bench.costs._operators import (
     MATRIX,
     MOVING,
@@ -250,12 +260,12 @@ class _Operation:
 
     @property
     def elements(self) -> int:
-        first = _first(self.out)
+        first = first_of(self.out)
         return first.numel() if first is not None else 0
 
     def count_by(self, handle: Handle) -> int:
         """Return what a handle in fvcore's form counts."""
-        return int(handle(arguments(self.args), arguments([_first(self.out)])))
+        return int(handle(arguments(self.args), arguments([first_of(self.out)])))
 
 
 class _Recorder(TorchDispatchMode):
@@ -300,7 +310,7 @@ class _Recorder(TorchDispatchMode):
         self.unpacked.add(id(module))
         plain = type(module).__module__.startswith("torch.nn.") and not any(module.children())
         call.atomic = plain or bool(packed)
-        call.input = _shape(inputs)
+        call.input = shape_of(inputs)
         self.stack.append(call)
         self.here.__enter__()
 
@@ -322,9 +332,9 @@ class _Recorder(TorchDispatchMode):
         call = self.stack.pop()
         self._set_output(call, output)
         if call.atomic:
-            before = {_storage(t) for t in tensors_of(inputs)}
+            before = {memory_of(t) or id(t) for t in tensors_of(inputs)}
             for tensor in tensors_of(output):
-                if _storage(tensor) not in before:
+                if (memory_of(tensor) or id(tensor)) not in before:
                     call.add_activation(tensor)
         elif rest := self.pending.pop(id(call), None):
             part = _part(call, "parameters", "parameters")
@@ -332,7 +342,7 @@ class _Recorder(TorchDispatchMode):
             self._use(part, rest)
 
     def _set_output(self, call: Call, output: object) -> None:
-        first = _first(output)
+        first = first_of(output)
         if first is not None:
             call.output, call.receptive_field = tuple(first.shape), self.fields.of(first)
 
@@ -395,7 +405,7 @@ class _Recorder(TorchDispatchMode):
             return out
         out = func(*args, **kwargs)
         self.fields.lose(f"{name} has no rule", operands, out)
-        if (first := _first(out)) is not None:
+        if (first := first_of(out)) is not None:
             self._add_uncounted(name, estimated_work(operands, first))
         return out
 
@@ -407,9 +417,9 @@ class _Recorder(TorchDispatchMode):
             return func.decompose(*args, **kwargs)
 
     def _note(self, op: _Operation) -> None:
-        if reads_values(op.func, op.args) and self._tracked(op.args):
+        if reads_values(op.func, op.args) and self.depends(op.args):
             self.trace.data_dependent.append(op.name)
-        first = _first(op.out)
+        first = first_of(op.out)
         if first is None:
             return
         used = [self.parameters[id(t)] for t in tensors_of(op.args) if id(t) in self.parameters]
@@ -433,7 +443,7 @@ class _Recorder(TorchDispatchMode):
         name = _NAMES.get(op.name, op.name.strip("_"))
         call = _part(above, name, name)
         # Of its operands, the first one that depends on the image.
-        call.input = next((tuple(t.shape) for t in tensors_of(op.args) if self._tracked(t)), _shape(op.args))
+        call.input = next((tuple(t.shape) for t in tensors_of(op.args) if self.depends(t)), shape_of(op.args))
         self._set_output(call, op.out)
         above.parts.append(call)
         return call
@@ -456,7 +466,7 @@ class _Recorder(TorchDispatchMode):
         elif pointwise(op.func) and op.packet not in MOVING:
             self.trace.operations["elementwise"] += op.elements
         elif op.packet not in MOVING and not second:
-            first = _first(op.out)
+            first = first_of(op.out)
             self._add_uncounted(op.name, estimated_work(op.args, first) if first is not None else 0)
 
     def _add_uncounted(self, name: str, work: int) -> None:
@@ -466,7 +476,7 @@ class _Recorder(TorchDispatchMode):
 
     def _count_macs(self, call: Call, op: _Operation) -> int:
         kind, handle = MATRIX[op.packet]
-        if op.packet in _BATCHED and all(self._tracked(a) for a in op.args[-2:]):
+        if op.packet in _BATCHED and all(self.depends(a) for a in op.args[-2:]):
             kind = "attention"  # a product of activations with activations
         factor = complex_factor(op.args)
         self.trace.complex |= factor > 1
@@ -480,9 +490,6 @@ class _Recorder(TorchDispatchMode):
 
     def depends(self, values: object) -> bool:
         """Return whether any tensor among values depends on the image."""
-        return self._tracked(values)
-
-    def _tracked(self, values: object) -> bool:
         return any(self.fields.follows(t) for t in tensors_of(values))
 
     def _use(self, call: Call, used: Sequence[nn.Parameter]) -> None:
@@ -494,7 +501,7 @@ class _Recorder(TorchDispatchMode):
     def finish(self) -> None:
         """Put the parameters that nobody used under the outermost module that was not called."""
         trace = self.trace
-        if trace.failure is None and _first(trace.result) is not None and not self._tracked(trace.result):
+        if trace.failure is None and first_of(trace.result) is not None and not self.depends(trace.result):
             trace.data_dependent.append("a result that cannot be followed back to the image")
         for name, parameter in self.model.named_parameters():
             if id(parameter) in self.parameters:
@@ -578,23 +585,6 @@ def _key(func: OpOverload, args: Args) -> tuple[object, ...] | None:
         else:
             parts.append((type(a), a))
     return tuple(parts)
-
-
-def _first(values: object) -> Tensor | None:
-    return values if isinstance(values, Tensor) else next(tensors_of(values), None)
-
-
-def _shape(values: object) -> Shape:
-    first = _first(values)
-    return tuple(first.shape) if first is not None else ()
-
-
-def _storage(tensor: Tensor) -> int:
-    """Return what tells memory from other memory; of a tensor that stands for another one, itself."""
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except NotImplementedError:
-        return id(tensor)
 
 
 def _check_channels(args: Args) -> None:

@@ -30,7 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from bench.archs.returned import tensors_of
-from bench.costs._arguments import Args, Kwargs
+from bench.costs._arguments import Args, Kwargs, memory_of, shape_of
 from bench.costs._operators import (
     BACKWARD,
     MATRIX,
@@ -137,14 +137,14 @@ class _Counting(TorchDispatchMode):
             if self.is_backward:
                 return self._made_again(number, forward, args, kwargs)
             above, inside = self.now, self._entered(number)
-            self.calls[inside].input = _shape(args)
+            self.calls[inside].input = shape_of(args)
             self._go_to(inside)
             try:
                 with self.here:
                     output = forward(*args, **kwargs)
             finally:
                 self._go_to(above)
-            self.calls[inside].output = _shape(output)
+            self.calls[inside].output = shape_of(output)
             return output
 
         return call
@@ -236,7 +236,7 @@ class _Counting(TorchDispatchMode):
         """Count the parameters among tensors, or behind views of them, in the present call, each once."""
         for tensor in tensors_of(values) if self.unused and not self.is_backward else ():
             same = id(tensor) in self._parameters
-            for parameter in (tensor,) if same else self._in_memory.get(_memory(tensor), ()):
+            for parameter in (tensor,) if same else self._in_memory.get(memory_of(tensor), ()):
                 if self.unused.pop(id(parameter), None) is not None:
                     self.calls[self.now].parameters += parameter.numel()
 
@@ -245,17 +245,9 @@ def _by_memory(parameters: Iterable[Tensor]) -> dict[int | None, list[Tensor]]:
     """Return parameters by the memory that they lie in; those that have none of their own are left out."""
     found: defaultdict[int | None, list[Tensor]] = defaultdict(list)
     for parameter in parameters:
-        found[_memory(parameter)].append(parameter)
+        found[memory_of(parameter)].append(parameter)
     found.pop(None, None)
     return dict(found)
-
-
-def _memory(tensor: Tensor) -> int | None:
-    """Return what tells memory from other memory; None of a tensor that stands for another."""
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,9 +345,9 @@ def _macs(func: OpOverload, args: Args, out: object) -> int:
 
 def _moved(func: OpOverload, args: Args, kwargs: Kwargs, out: object) -> int:
     """Return the bytes that an operator reads and writes: of a table those of the rows that it takes."""
-    packet, given = func.overloadpacket, {_memory(tensor) for tensor in tensors_of((args, kwargs))} - {None}
+    packet, given = func.overloadpacket, {memory_of(tensor) for tensor in tensors_of((args, kwargs))} - {None}
     # What it was given and hands on unchanged, as weights that a card has in one piece, is not written.
-    written = _bytes([t for t in tensors_of(out) if func._schema.is_mutable or _memory(t) not in given])
+    written = _bytes([t for t in tensors_of(out) if func._schema.is_mutable or memory_of(t) not in given])
     read = (args[1:] if packet in _PICKING | _FILLING else args, kwargs)
     picked = min(_bytes(args[0]), written) if packet in _PICKING else 0
     return _bytes(read) + picked + written
@@ -368,19 +360,14 @@ def _bytes(values: object) -> int:
     """
     by_memory: dict[int, list[Tensor]] = {}
     for tensor in {id(t): t for t in tensors_of(values)}.values():
-        by_memory.setdefault(_memory(tensor) or id(tensor), []).append(tensor)
+        by_memory.setdefault(memory_of(tensor) or id(tensor), []).append(tensor)
     return sum(map(_together, by_memory.values()))
 
 
 def _together(tensors: Sequence[Tensor]) -> int:
     """Return the bytes of tensors that share memory, or of one that has none of its own."""
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    return size if _memory(tensors[0]) is None else min(size, tensors[0].untyped_storage().nbytes())
-
-
-def _shape(values: object) -> tuple[int, ...]:
-    first = next(tensors_of(values), None)
-    return () if first is None else tuple(first.shape)
+    return size if memory_of(tensors[0]) is None else min(size, tensors[0].untyped_storage().nbytes())
 
 
 def count_pass(followed: Followed, step: Step) -> _Counting:

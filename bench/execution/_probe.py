@@ -34,6 +34,7 @@ from bench.plan.expand import Catalog
 from bench.plan.job import Job
 from bench.records import environment
 from bench.tasks.evaluate import draw_images
+from bench.training.config import with_threads
 from bench.training.step_cost import training_table
 
 _P = ParamSpec("_P")
@@ -187,19 +188,14 @@ def _rate() -> float:
     Plans go by it on a machine that has measured nothing yet; what is measured never does. It is one core's, by the
     time that this core gave: of the clock's, others who are at work now take a share that they may not take later.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            matrix = torch.ones(_SIDE, _SIDE)
+    with with_threads(1), torch.inference_mode():
+        matrix = torch.ones(_SIDE, _SIDE)
+        torch.mm(matrix, matrix)
+        begin = now = time.thread_time()
+        products = 0
+        while products < _LOOKS and now - begin < _LOOK_S:
             torch.mm(matrix, matrix)
-            begin = now = time.thread_time()
-            products = 0
-            while products < _LOOKS and now - begin < _LOOK_S:
-                torch.mm(matrix, matrix)
-                products, now = products + 1, time.thread_time()
-    finally:
-        torch.set_num_threads(threads)
+            products, now = products + 1, time.thread_time()
     return environment.usable_cores() * products * _SIDE**3 / max(now - begin, 1e-6)
 
 

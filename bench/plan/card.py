@@ -65,6 +65,11 @@ class ArchCard:
         note = f"{self.name} does not take images {before}, and is measured on {after}"
         return replace(self, input_size=input_size, in_channels=in_channels, sized=True, note=note)
 
+    @property
+    def untrained(self) -> str | None:
+        """Why it cannot be trained, in words; None where it can."""
+        return self.inference_only and f"{self.name} cannot be trained: {self.inference_only}"
+
     def to_json(self) -> dict[str, object]:
         """Return the card as plain JSON values."""
         values = {name: getattr(self, name) for name in _FIELDS}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from bench.plan.task import Hooks
 from bench.records.outputs import Outputs, save_outputs
 from bench.records.record import Measurement, measured
 from bench.training import observations
-from bench.training.config import FitConfig, Splits
+from bench.training.config import FitConfig, Splits, with_threads
 from bench.training.fit import Callbacks, FitResult, fit
 
 if TYPE_CHECKING:
@@ -79,19 +78,18 @@ def measure_accuracy(model: nn.Module, job: Job[AccuracySettings], hooks: Hooks)
     outputs = hooks.outputs
     if hooks.weights is not None:
         check_state(model.state_dict())  # before the training, which would be lost
-    with _threads(config.threads):
+    with with_threads(config.threads):
         hooks.stage("load")
         start = time.perf_counter()
         data = _load_splits(config)
-        _check_planned(job.settings, data.dataset)
+        check_same(config.dataset, job.settings.dataset_sha256, data.dataset.card.sha256)
         reading_s = time.perf_counter() - start
         hooks.stage("training")
         callbacks = observations.with_observations(Callbacks(on_epoch=hooks.progress), data, config)
         result = fit(model, data, config, callbacks)
     if isinstance(data.train.images, Files) or isinstance(data.test.images, Files):
-        _check_planned(
-            job.settings, find(config.dataset, config.input_size)
-        )  # still: they were read all the while
+        now = find(config.dataset, config.input_size).card.sha256
+        check_same(config.dataset, job.settings.dataset_sha256, now)  # still: they were read all the while
     content, sha256 = _outputs(model, result, data.dataset).encode()
     stored = {} if outputs is None else {"outputs": f"outputs/{outputs.name}", "outputs_sha256": sha256}
     if hooks.weights is not None:
@@ -105,15 +103,6 @@ def measure_accuracy(model: nn.Module, job: Job[AccuracySettings], hooks: Hooks)
     yield from observations.measurements(result, throughput)
     if outputs is not None:
         save_outputs(outputs, content)
-
-
-def _check_planned(settings: AccuracySettings, dataset: Dataset) -> None:
-    """Check that the images are those that the job was planned for.
-
-    Raises:
-        UnsupportedError: if they are others.
-    """
-    check_same(settings.dataset, settings.dataset_sha256, dataset.card.sha256)
 
 
 def _load_splits(config: FitConfig) -> Splits:
@@ -241,14 +230,3 @@ def _time_to(target: float | None, result: FitResult) -> Iterator[Measurement]:
 def _resumed(result: FitResult) -> tuple[str, ...]:
     """Return the flag of times of which some may be an earlier process's."""
     return ("resumed",) if result.resumed_from is not None else ()
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Let torch use `count` threads of the CPU inside the block; None leaves its count."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

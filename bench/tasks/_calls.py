@@ -29,14 +29,16 @@ EAGER = "eager"
 
 
 def backend_of(job: Job[Timed]) -> Backend:
-    """Return the job's backend.
+    """Return the job's backend, with all that it needs imported.
 
     Raises:
         UnsupportedError: if it cannot run the job, with the reason.
     """
     if reason := why_not(job):
         raise UnsupportedError(reason)
-    return BACKENDS.get(job.settings.backend)
+    backend = BACKENDS.get(job.settings.backend)
+    backend.load()
+    return backend
 
 
 def ready(
@@ -149,10 +151,8 @@ def doubts_of_results(results: Iterable[Measurement]) -> tuple[str, ...]:
     return tuple(flag for m in results for flag in m.flags if flag not in _OF_ANSWERS)
 
 
-_OF_ANSWERS = (
-    "not_compared",
-    "calibrated_on_noise",
-)  # doubts about what is answered alone, not about how fast
+# Doubts about what is answered alone, not about how fast.
+_OF_ANSWERS = ("not_compared", "calibrated_on_noise")
 
 
 def doubts_of_memory(backend: Backend, job: Job[Timed]) -> tuple[str, ...]:

@@ -243,7 +243,6 @@ class _Network:
         backend = backend_of(job)
         if job.settings.backend == "eager" and self._fixed is None:
             return lambda given: self._of(self.model(given))
-        backend.load()
         held = images.new_zeros((self.batch, *images.shape[1:])).to(
             memory_format=LAYOUTS[job.settings.memory_format]
         )
@@ -372,17 +371,12 @@ def _answer_all(
             except Exception as error:
                 if not lacks_memory(error) or not network.shrink():
                     raise
-                _forget(network.job.device)
+                if network.job.device != "cpu":
+                    torch.cuda.empty_cache()  # of what the batch that did not fit has left
     except BaseException:
         progress.keep()
         raise
     progress.loop_s = time.perf_counter() - start - network.twice_s
-
-
-def _forget(device: str) -> None:
-    """Let go of the memory that a batch which did not fit has left."""
-    if device != "cpu":
-        torch.cuda.empty_cache()
 
 
 def _answer(network: _Network, batch: Loaded, classes: ClassMap, progress: _Progress) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -46,7 +45,6 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
     order.
     """
     backend = backend_of(job)
-    backend.load()
     tools = Instruments.of(job.device, blocks_host=backend.blocks_host)
     clock = tools.step or tools.latency
     training = bool(job.settings.training)
@@ -55,8 +53,12 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
         hooks.stage("memory")
         yield tools.memory.peak(whole)
     hooks.stage("count")
-    with torch.set_grad_enabled(training), _following():
-        counting = count_pass(layered.followed, layered.step)
+    try:
+        with torch.set_grad_enabled(training):
+            counting = count_pass(layered.followed, layered.step)
+    except Exception as error:  # no fault of its own: it has run as it is
+        what, instead = "following the calls of its layers", "time it as a whole: bench run NAME"
+        raise refusal(what, error, instead) from error
     hooks.stage("layers")
     with torch.inference_mode(not training):  # it has been followed once: what fails now is the network
         times = measure_layers(
@@ -65,7 +67,12 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
     calls = _with_strangers(counting.calls, layered.followed, times)
     detail = _detail(calls, times, training)
     detail["unused_parameters"] = sum(p.numel() for p in counting.unused.values())
-    rows = [row for row, key in enumerate(calls) if _is_layer(calls[key])]
+    # The own time of a call is a layer's where it runs an operator, or calls no other module.
+    rows = [
+        row
+        for row, call in enumerate(calls.values())
+        if call.leaf or call.forward.operators or call.backward.operators
+    ]
     sums = _sums(rows, [detail[f"{name}_s"] for name in _directions(training)])
     flags, on_threads = (*times.whole.flags(), *times.report.flags), ("on_threads",) * times.on_threads
     of = "a step" if training else "a call, waited for"
@@ -76,26 +83,6 @@ def measure(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:
     )
     shares = [part / all_of_it for part, all_of_it in zip(sums, times.whole.seconds, strict=True)]
     yield measured("explained_share", shares, {"of": "layers over whole, round by round"}, on_threads)
-
-
-@contextlib.contextmanager
-def _following() -> Iterator[None]:
-    """Make a context in which the calls of a network are followed.
-
-    Raises:
-        UnsupportedError: where they cannot be: the network has run as it is, and what fails now is no fault of its own.
-    """
-    try:
-        yield
-    except Exception as error:
-        raise refusal(
-            "following the calls of its layers", error, "time it as a whole: bench run NAME"
-        ) from error
-
-
-def _is_layer(call: Call) -> bool:
-    """Return whether the own time of a call is a layer's: it runs an operator, or calls no other module."""
-    return bool(call.leaf or call.forward.operators or call.backward.operators)
 
 
 def _directions(training: bool) -> dict[str, bool]:

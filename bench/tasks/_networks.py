@@ -182,9 +182,8 @@ def check(output: object, job: Job, images: int = 1) -> None:
         )
 
 
-_DRAWN = (
-    1_000_003  # numbers that are drawn: more than any kernel's tile, and odd, so that no two pages are equal
-)
+# Numbers that are drawn: more than any kernel's tile, and odd, so that no two pages are equal.
+_DRAWN = 1_000_003
 _FILLS = (torch.ops.aten.normal_.default, torch.ops.aten.uniform_.default)
 
 
@@ -207,14 +206,11 @@ class _RepeatedDraws(TorchDispatchMode):
         """Carry out an operation of torch's; fill tensors by repetition."""
         kwargs = kwargs or {}
         whole = args[0] if func in _FILLS else None
-        if not isinstance(whole, Tensor) or not _is_large(whole):
+        is_large = isinstance(whole, Tensor) and whole.numel() > _DRAWN
+        if not isinstance(whole, Tensor) or not is_large or not whole.is_contiguous() or whole.is_meta:
             return func(*args, **kwargs)
         numbers = whole.view(-1)
         func(numbers[:_DRAWN], *args[1:], **kwargs)
         for part in numbers[_DRAWN:].split(_DRAWN):
             part.copy_(numbers[: len(part)])
         return whole
-
-
-def _is_large(tensor: Tensor) -> bool:
-    return tensor.numel() > _DRAWN and tensor.is_contiguous() and not tensor.is_meta

@@ -15,7 +15,7 @@ from bench.records.record import Measurement, measured
 from bench.tasks._calls import EAGER
 from bench.tasks._networks import checked
 from bench.tasks._placing import noise, place_network
-from bench.timing.clock import Clock, Workload
+from bench.timing.clock import Clock
 from bench.timing.memory import held_tensors
 from bench.timing.steps import Phases
 from bench.training.config import autocast, check_trains
@@ -40,21 +40,10 @@ def ready_step(
     training_step(model, images, job)()  # so that what fails from here on is the backend's
     hooks.stage("prepare")
     phases = training_step(backend.for_training(model), images, job)
-    return phases, (_first_step(phases, job, clock),)
-
-
-def _first_step(step: Workload, job: Job[Timed], clock: Clock) -> Measurement:
-    """Return `prepare_time` of a backend that prepares itself in its first training step.
-
-    Raises:
-        UnsupportedError: if it cannot.
-    """
     start = clock.now()
-    detail = {
-        "of": "the first steps, the first of which compiles",
-        "first_call_s": compile_now(step, job.device),
-    }
-    return measured("prepare_time", (clock.now() - start,), detail)
+    of = "the first steps, the first of which compiles"
+    detail = {"of": of, "first_call_s": compile_now(phases, job.device)}
+    return phases, (measured("prepare_time", (clock.now() - start,), detail),)
 
 
 def training_step(model: nn.Module, images: Tensor, job: Job[Timed]) -> Phases:

@@ -39,7 +39,6 @@ def measure_versus(
     `prepare` makes of the job of one network that network and its images, on the device; None builds it.
     """
     backend = backend_of(job)
-    backend.load()
     tools = Instruments.of(job.device, blocks_host=backend.blocks_host)
     models = _prepared(job, prepare or (lambda one: _placed(one, hooks)))
     networks = [n for n in job.settings.networks if n.label in models]

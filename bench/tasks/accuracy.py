@@ -18,16 +18,13 @@ from bench.plan.task import TASKS, Hooks, Outline, Quantity, Task, Work
 from bench.records.record import Measurement
 
 _GUESS_S = {"cpu": 0.5, "cuda": 5.0}
-_GUESS_IMAGE_S = {
-    "cpu": 1e-4,
-    "cuda": 2.8e-5,
-}  # of training on one image, besides: 1.4 s an epoch of CIFAR-10
+# Of training on one image, besides: 1.4 s an epoch of CIFAR-10.
+_GUESS_IMAGE_S = {"cpu": 1e-4, "cuda": 2.8e-5}
 # Multiply-accumulates a second of a core that trains, and those of an image where they are not known, at 28 px. Of
 # 43 trainings on a CPU in the committed runs 32 took what these say within 1.3, and all longer than 8 s within 1.6.
 _GUESS_RATE, _GUESS_MACS, _GUESS_SIZE = 2e10, 3e7, 28
-_LITTLE_SHORT = (
-    1.25  # images are enlarged by at most so much to a network's native size, unless it is asked for
-)
+# Images are enlarged by at most so much to a network's native size, unless it is asked for.
+_LITTLE_SHORT = 1.25
 
 _QUANTITIES = (
     Quantity("top1", "1", "higher", about="share of test images whose label comes first"),
@@ -212,7 +209,7 @@ def _refusal(card: ArchCard) -> str | None:
         return f"{card.name} is no classifier: nothing to train on"
     if card.weights is not None:
         return f"a short training is from scratch, and {card.name} has its weights from a file"
-    return card.inference_only and f"{card.name} cannot be trained: {card.inference_only}"
+    return card.untrained
 
 
 def _dataset(name: str, catalog: Catalog) -> DatasetCard:

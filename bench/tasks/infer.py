@@ -144,7 +144,6 @@ def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
     from bench.timing.steps import Instruments, measure_inference
 
     backend = backend_of(job)
-    backend.load()
     # Before the network is built: the memory meter takes its zero here.
     tools = Instruments.of(job.device, blocks_host=backend.blocks_host)
     with torch.inference_mode():

@@ -48,9 +48,7 @@ class _LayersKeys(LayersSettings, TimedKeys, extra="forbid", frozen=True):
 
 def _outline(keys: _LayersKeys, card: ArchCard, catalog: Catalog) -> Outline:
     """Return the outline of a job in the shape that is asked for, refused for what has no training."""
-    refused = keys.training and card.inference_only
-    refusal = f"{card.name} cannot be trained: {card.inference_only}" if refused else None
-    return replace(own_shape(keys, card, catalog), refusal=refusal)
+    return replace(own_shape(keys, card, catalog), refusal=card.untrained if keys.training else None)
 
 
 def _run(job: Job[LayersSettings], hooks: Hooks) -> Iterator[Measurement]:

@@ -71,8 +71,7 @@ _QUANTITIES = (
 
 def _outline(keys: TimedKeys, card: ArchCard, catalog: Catalog) -> Outline:
     """Return the outline of a job in the shape that is asked for, refused for what has no training."""
-    refusal = card.inference_only and f"{card.name} cannot be trained: {card.inference_only}"
-    return replace(own_shape(keys, card, catalog), refusal=refusal)
+    return replace(own_shape(keys, card, catalog), refusal=card.untrained)
 
 
 def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
@@ -82,7 +81,6 @@ def _run(job: Job[Timed], hooks: Hooks) -> Iterator[Measurement]:
     from bench.timing.steps import Instruments, measure_training
 
     backend = backend_of(job)
-    backend.load()
     tools = Instruments.of(job.device)
     phases, results = ready_step(backend, job, hooks, tools.latency)
     yield from results

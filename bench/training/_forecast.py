@@ -33,6 +33,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 
 from bench.costs.work import run_higher_order
 from bench.timing.memory import LiveStorages, bytes_of, held_tensors
+from bench.training.config import with_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,15 +292,10 @@ def _kept(
     """Return what a call on images [steps, B, width] keeps: a real one, of one thread."""
     reverse, *others = settings
     state = (images[1], weights[1][-1])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with unset_fake_temporarily():
-            tensors = [torch.zeros(shape, dtype=dtype) for shape in (images, *weights, state, state)]
-            out = torch.ops.aten.mkldnn_rnn_layer(*tensors, reverse, [], *others)
-            return int(out[3].nbytes)
-    finally:
-        torch.set_num_threads(threads)
+    with with_threads(1), unset_fake_temporarily():
+        tensors = [torch.zeros(shape, dtype=dtype) for shape in (images, *weights, state, state)]
+        out = torch.ops.aten.mkldnn_rnn_layer(*tensors, reverse, [], *others)
+        return int(out[3].nbytes)
 
 
 def _in_heap(size: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -112,6 +114,17 @@ def is_tf32_allowed() -> dict[str, bool]:
     """Return what `allow_tf32` takes, however it was set."""
     parts = {"products": _BACKENDS.cuda.matmul, "convolutions": _BACKENDS.cudnn.conv}
     return {name: part.fp32_precision == "tf32" for name, part in parts.items()}
+
+
+@contextmanager
+def with_threads(count: int | None) -> Iterator[None]:
+    """Let torch use so many threads of the CPU inside the block; None leaves its count."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 # --- random numbers: one seed becomes independent streams, so that a change of one use leaves the others alone ---

@@ -37,8 +37,8 @@ def training_table(arch: Arch, batch: int, depth: int | None, shape: Mapping[str
         InvalidModelError: if it fails.
     """
     card = arch.card
-    if card.inference_only:
-        raise UnsupportedError(f"{card.name} cannot be trained: {card.inference_only}")
+    if card.untrained:
+        raise UnsupportedError(card.untrained)
     subject = prepare(arch, **shape)
     if subject.trace.failure is not None:
         raise InvalidModelError(f"{card.name} failed before its end: {subject.trace.failure_text}")

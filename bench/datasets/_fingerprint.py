@@ -26,9 +26,8 @@ _WHOLE = 2 << 30  # bytes of a folder whose files are read whole
 _PART = 4096  # bytes of each of three parts of a file otherwise
 _BLOCK = 1 << 20
 _CHUNK = 256  # files that a thread takes at a time
-_FRESH_NS = (
-    2_000_000_000  # file systems count so coarsely: what was changed a moment ago may change again unseen
-)
+# File systems count so coarsely: what was changed a moment ago may change again unseen.
+_FRESH_NS = 2_000_000_000
 _ENTRY = struct.Struct("16s16s")  # of the cache: a file as it lies there, and the digest of what it holds
 _UNREADABLE = bytes(16)
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 COUNT = 1000
-_SHA256 = (
-    "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"  # of the ids in order, a line each
-)
+# Of the ids in order, a line each.
+_SHA256 = "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"
 
 
 def are_all(ids: Iterable[str]) -> bool:

@@ -249,9 +249,7 @@ def _by_names(classes: Sequence[str], vocabulary: Vocabulary) -> ClassMap:
     for place, name in enumerate(classes):
         fits = outputs.get(plain_key(name), [])
         if len(fits) > 1 and place in fits and len(classes) == vocabulary.count:
-            fits = [
-                place
-            ]  # two classes of one name, such as the two cranes of ImageNet, in the network's own order
+            fits = [place]  # two classes of one name, as ImageNet's two cranes, in the network's own order
         if len(fits) != 1:
             raise _not_one(name, fits, classes, vocabulary)
         numbers += fits

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 _Side = Annotated[int, Field(ge=1, le=16_384)]
 _Size = tuple[_Side, _Side]
-_ASSUMED_SHARE = (
-    0.875  # of the resized side that the crop keeps, where nothing is declared: ImageNet's usual one
-)
+# Of the resized side that the crop keeps, where nothing is declared: ImageNet's usual one.
+_ASSUMED_SHARE = 0.875
 # Of ImageNet's training images, as torchvision's and timm's networks use them.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _OF_TENSORS = ("nearest", "bilinear", "bicubic")  # how torch resizes; the other ways are Pillow's alone

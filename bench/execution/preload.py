@@ -35,9 +35,7 @@ with importing(), warnings.catch_warnings():
     from bench.errors import BenchError
 
     for registry in (ARCHS, BACKENDS, COSTS, DATASETS):
-        with contextlib.suppress(
-            BenchError
-        ):  # a plug-in's: the server must not end, and jobs will meet it again
+        with contextlib.suppress(BenchError):  # a plug-in's: the server must not end, and jobs meet it again
             registry.load()
     for room in (bench.archs.naming, bench.costs, bench.tasks):  # what jobs import where they run: 0.2 s
         for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):

@@ -81,11 +81,8 @@ def read_yaml(text: str, where: str) -> object:
         problem = str(error.problem or error)
         said, tip = next((words for part, words in _PLAINLY.items() if part in problem), (problem, _MEND))
         raise ConfigError(f"{where}{place}: {said}", tip) from error
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # characters that YAML lacks, a number that is none
+    # Characters that YAML lacks, a number that is none.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = (
             "it is nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
         )

@@ -32,10 +32,8 @@ _GUESS_COMPILE_S = 18.0  # of compiling a network, besides
 _GUESS_LOAD_S = 2.0  # of loading what an earlier process has compiled
 _USUAL_TIMING_S = 3.5  # of warming up and sampling, which the tasks' guesses include
 _USUAL_MACS = 5e8  # of an image, where a network's are not known beforehand
-_RATE = {
-    "cpu": 8e10,
-    "cuda": 2e13,
-}  # multiply-accumulates a second, of a convolutional network on two cores, and a card
+# Multiply-accumulates a second, of a convolutional network on two cores, and a card.
+_RATE = {"cpu": 8e10, "cuda": 2e13}
 
 # The longest that the largest batch is looked for; on a GPU the job's own limit holds.
 SEARCH_S = {"cpu": 120.0}

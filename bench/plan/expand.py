@@ -428,9 +428,8 @@ def _skipped(experiment: Experiment, block: Block, keys: Keys) -> Mapping[str, o
     if not experiment.skip:
         return None
     values = {"task": block.task, **keys.model_dump(mode="json")}
-    spellings = {
-        k: [v, getattr(keys, k, v)] for k, v in values.items()
-    }  # by their old names and by the new ones
+    # By their old names and by the new ones.
+    spellings = {k: [v, getattr(keys, k, v)] for k, v in values.items()}
     device = values.get("device")
     spellings["device"] = [device, str(device).partition(":")[0]]
     matches = (m for m in experiment.skip if all(v in spellings.get(k, [None]) for k, v in m.items()))

@@ -11,10 +11,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 _SYSTEM = Path("/sys/devices")
-_CORE = (
-    "core_cpus_list",
-    "thread_siblings_list",
-)  # the threads of a core; the second by its name before Linux 5.3
+# The threads of a core; the second by its name before Linux 5.3.
+_CORE = ("core_cpus_list", "thread_siblings_list")
 
 
 def core_kinds(

@@ -48,11 +48,7 @@ def record_text(record: Record) -> bytes:
     }
     try:
         return ascii_json(msgspec.json.encode(values))  # a fiftieth of the time
-    except (
-        TypeError,
-        OverflowError,
-        UnicodeEncodeError,
-    ):  # a name that is not UTF-8, or values of other kinds
+    except (TypeError, OverflowError, UnicodeEncodeError):  # a name that is not UTF-8, values of other kinds
         return json.dumps(record.to_json(), separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -118,16 +118,13 @@ class Layered:
     stamps: HostStamps | CudaStamps
     on_threads: bool = False
     _busy: Counter[int] = field(default_factory=Counter)  # open calls of threads that the network has made
-    _marks: list[tuple[Key | None, bool, _Stamp]] = field(
-        default_factory=list
-    )  # None: back in the call around
+    # None: back in the call around.
+    _marks: list[tuple[Key | None, bool, _Stamp]] = field(default_factory=list)
     _borders: list[tuple[int, Key]] = field(default_factory=list)
     _numbering: Numbering = field(default_factory=Numbering)
     _inside: list[Key] = field(default_factory=list)
     _inner: InnerGraph = field(default_factory=InnerGraph)
-    _remade: list[Key] | None = (
-        None  # the calls that a backward pass makes again and is inside of; None before it
-    )
+    _remade: list[Key] | None = None  # the calls that a backward pass makes again and is in; None before it
 
     def __call__(self) -> None:
         """Run the pass."""

@@ -31,9 +31,8 @@ from bench.plan.card import ArchCard
 DEFAULT = "DEFAULT"
 _HASH = re.compile(r"-([0-9a-f]{8,})\.")  # in a file's name, what its SHA-256 begins with
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-_DENSE = re.compile(
-    r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$"
-)  # keys of torchvision's DenseNets
+# Keys of torchvision's DenseNets.
+_DENSE = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 
 
 def of_torchvision(name: NetworkName) -> Arch:

@@ -158,9 +158,7 @@ def load(model: nn.Module, weights: StateDict, file: Path, name: str) -> None:
     own = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     like = _like(weights, own)
     for key in own.keys() - like.keys():
-        if key.endswith(
-            "num_batches_tracked"
-        ):  # nothing but a training reads it, and many files leave it out
+        if key.endswith("num_batches_tracked"):  # a training alone reads it, and many files leave it out
             like[key] = own[key]
     if any(tensor.is_meta for tensor in own.values()):
         _check(own, like, file, name)

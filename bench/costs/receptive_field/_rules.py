@@ -484,9 +484,8 @@ def _col2im(op: Operation) -> Layout:
 
 
 @_rule("_to_copy", "alias", "detach", "lift_fresh", "hardswish", "hardswish_", "threshold_", "_prelu_kernel")
-@_rule(
-    "mish_", "hardtanh_", "hardsigmoid_", "leaky_relu", "leaky_relu_", "elu_", "rsub"
-)  # not tagged everywhere
+# Not tagged everywhere.
+@_rule("mish_", "hardtanh_", "hardsigmoid_", "leaky_relu", "leaky_relu_", "elu_", "rsub")
 @_rule("dropout", "native_dropout")
 def elementwise(op: Operation) -> Layout:
     """Join all that depends on the images, position by position."""

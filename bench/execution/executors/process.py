@@ -179,10 +179,7 @@ def _start(process: BaseProcess) -> int:
                 with _starting():
                     process.start()
                 break
-            except (
-                EOFError,
-                OSError,
-            ) as error:  # the server has gone, which is noticed once the kernel has ended it
+            except (EOFError, OSError) as error:  # the server has gone: noticed once the kernel has ended it
                 if pause_s is not None:
                     _end_unreachable()
                     _await_end(pause_s)

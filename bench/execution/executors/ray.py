@@ -51,19 +51,15 @@ _IDLE = {
     "RAY_raylet_report_resources_period_milliseconds": "1000",
     "RAY_gcs_pull_resource_loads_period_milliseconds": "10000",
 }
-_UNUSED = (
-    "start_log_monitor",
-    "start_monitor",
-)  # of Ray's node: who reads its logs, and who asks for more machines
+# Of Ray's node: who reads its logs, and who asks for more machines.
+_UNUSED = ("start_log_monitor", "start_monitor")
 
 
 class _NiceNode(NodeAgent):
     """The agent of a node at the priority of all others: Ray's workers step back, and what is timed would wait."""
 
     def __init__(self, names: Sequence[str], copies: Copies) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # only root may; RAY_worker_niceness=0 does it for others, see README
+        with contextlib.suppress(OSError):  # only root may; RAY_worker_niceness=0 is for others, see README
             os.setpriority(os.PRIO_PROCESS, 0, 0)
         super().__init__(names, copies)
 

@@ -21,7 +21,7 @@ from bench.backends._engines import (
     exporting,
     kinds_of,
     multiplies,
-    refusal_on_cpu,
+    refusal_of,
 )
 from bench.datasets.evaluation import EvaluationSet
 from bench.errors import UnsupportedError, install_tip
@@ -358,14 +358,12 @@ def test_vnni_is_read_of_the_cpu(monkeypatch: pytest.MonkeyPatch, flags: str, ex
     ],
 )
 def test_what_engines_of_the_cpu_refuse(settings: dict[str, Any], message: str | None) -> None:
-    reason = refusal_on_cpu(job_of(**settings), ("json",), "pip install x", ("fp32",), ("contiguous",))
+    reason = refusal_of(job_of(**settings), {"cpu": ("fp32",)}, ("json",), "pip install x")
     assert reason is None if message is None else message in str(reason)
 
 
 def test_a_missing_package_is_named_with_what_brings_it() -> None:
-    reason = refusal_on_cpu(
-        job_of(), ("no_such_module", "json"), install_tip("x"), ("fp32",), ("contiguous",)
-    )
+    reason = refusal_of(job_of(), {"cpu": ("fp32",)}, ("no_such_module", "json"), install_tip("x"))
     assert reason == f"no_such_module missing; {install_tip('x')}"
 
 
@@ -373,7 +371,7 @@ def test_a_missing_package_is_named_with_what_brings_it() -> None:
     ("settings", "message"),
     [
         ({}, "NVIDIA's cards"),
-        ({"device": "cuda:0", "precision": "int8"}, "no int8 here; it has fp32, tf32, fp16, bf16"),
+        ({"device": "cuda:0", "precision": "int8"}, "no int8 on cuda; it has fp32, tf32, fp16, bf16"),
         ({"device": "cuda:0", "memory_format": "channels_last"}, "memory_format=contiguous"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import importlib.metadata
 import importlib.util
 import json
@@ -31,27 +32,48 @@ _MULTIPLIES = re.compile(
 )
 
 
-def refusal_on_cpu(
-    job: Job[Timed], needs: Sequence[str], install: str, precisions: Sequence[str], layouts: Sequence[str]
+_ELSEWHERE = {
+    "cuda": "it is for CPUs here; use device=cpu",
+    "cpu": "it is for NVIDIA's cards; use device=cuda, or backend=openvino on a CPU",
+}
+
+
+def refusal_of(
+    job: Job[Timed],
+    precisions: Mapping[str, Sequence[str]],
+    needs: Sequence[str],
+    install: str,
+    layouts: Sequence[str] = ("contiguous",),
 ) -> str | None:
-    """Return why an engine of the CPU cannot run a job: its packages, the device, the precision, the layout; or None.
+    """Return why an engine cannot run a job: the device, the precision, the layout, its packages; or None.
 
     Args:
         job: in question.
+        precisions: by kind of device, those that it has there; it is for no other kind.
         needs: modules that it imports.
         install: the command that brings them.
-        precisions: those that it has.
         layouts: of images, those that it has.
     """
-    if reason := missing(needs, install):
-        return reason
-    if not on_cpu(job):
-        return "it is for CPUs here; use device=cpu"
-    if job.settings.precision not in precisions:
-        return f"no {job.settings.precision} on cpu; it has {', '.join(precisions)}"
+    kind = "cpu" if on_cpu(job) else "cuda"
+    if kind not in precisions:
+        return _ELSEWHERE[kind]
+    if job.settings.precision not in precisions[kind]:
+        return f"no {job.settings.precision} on {kind}; it has {', '.join(precisions[kind]) or 'none'}"
     if job.settings.memory_format not in layouts:
         return "it lays images out by itself; use memory_format=contiguous"
-    return None
+    return missing(needs, install)
+
+
+def loading(*modules: str) -> Callable[[], None]:
+    """Return `Backend.load` that imports modules; what they say on the way is kept to themselves."""
+
+    def load() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for module in modules:
+                importlib.import_module(module)
+
+    return load
 
 
 def missing(needs: Sequence[str], install: str) -> str | None:

@@ -1,10 +1,12 @@
-"""What backends share: where a job runs, calls that keep their tensors, and a folder for what they make."""
+"""What backends share: where a job runs, what they take, calls that keep their tensors, a folder for what they make."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,14 @@ from bench.plan.settings import Timed
 def on_cpu(job: Job) -> bool:
     """Return whether the job runs on the CPU."""
     return job.device == "cpu"
+
+
+@contextmanager
+def timed(detail: dict[str, object], name: str) -> Iterator[None]:
+    """Note under a name in a detail the seconds that the block takes, where it ends well."""
+    start = time.perf_counter()
+    yield
+    detail[name] = time.perf_counter() - start
 
 
 @dataclass(frozen=True, slots=True)

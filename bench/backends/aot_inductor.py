@@ -8,8 +8,6 @@ Source: https://docs.pytorch.org/docs/stable/user_guide/torch_compiler/torch.com
 
 from __future__ import annotations
 
-import importlib
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, cast
@@ -19,18 +17,14 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
-from bench.backends._engines import exported, exporting, made_once, multiplies
-from bench.backends._shared import PinnedCall, alone, on_cpu
+from bench.backends._engines import exported, exporting, loading, made_once, multiplies
+from bench.backends._shared import PinnedCall, alone, on_cpu, timed
 from bench.plan.job import Job
 from bench.plan.settings import Timed
 
 _PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 _KINDS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 _TIP = "use backend=compiled or backend=eager; it needs a C++ compiler such as g++, and a network that can be exported"
-
-
-def _load() -> None:
-    importlib.import_module("torch._inductor.utils")
 
 
 def _unsupported(job: Job[Timed]) -> str | None:
@@ -43,9 +37,8 @@ def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path)
     file = folder / "model.pt2"
     try:
         detail = made_once(folder, lambda: _made(model, images, file))
-        start = time.perf_counter()
-        compiled: Any = torch._inductor.aoti_load_package(str(file))
-        detail["load_s"] = time.perf_counter() - start
+        with timed(detail, "load_s"):
+            compiled: Any = torch._inductor.aoti_load_package(str(file))
     except Exception as error:  # the network ran in eager; whatever is wrong now is the compilation
         raise refusal("AOTInductor", error, _TIP) from error
     engine = Engine(
@@ -65,12 +58,10 @@ def _made(model: nn.Module, images: Tensor, file: Path) -> dict[str, object]:
     detail: dict[str, object] = {"torch": torch.__version__}
     with exporting(), fresh_cache():
         try:
-            start = time.perf_counter()
-            program = exported(model, images)
-            detail["export_s"] = time.perf_counter() - start
-            start = time.perf_counter()
-            torch._inductor.aoti_compile_and_package(program, package_path=str(file))
-            detail["compile_s"] = time.perf_counter() - start
+            with timed(detail, "export_s"):
+                program = exported(model, images)
+            with timed(detail, "compile_s"):
+                torch._inductor.aoti_compile_and_package(program, package_path=str(file))
         finally:
             shutdown_compile_workers()  # they would idle beside what is measured, and outlive it
     return {**detail, "operators": _operators(program)}
@@ -89,7 +80,7 @@ BACKENDS.add(
         "AOTInductor: compiled ahead into a library of its own",
         alone(_prepare_in),
         _unsupported,
-        load=_load,
+        load=loading("torch._inductor.utils"),
         outside_allocator=True,
         precisions=("fp32",),
         prepare_in=_prepare_in,

@@ -11,8 +11,6 @@ import contextlib
 import importlib
 import io
 import logging
-import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,13 @@ from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
 from bench.backends._engines import (
     exported,
     exporting,
+    loading,
     made_once,
     multiplies,
-    refusal_on_cpu,
+    refusal_of,
     versions,
 )
-from bench.backends._shared import PinnedCall, alone
+from bench.backends._shared import PinnedCall, alone, timed
 from bench.errors import install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -39,15 +38,8 @@ _LIBRARY = "executorch.extension.pybindings.portable_lib"
 _PARTITIONER = "executorch.backends.xnnpack.partition.xnnpack_partitioner"
 
 
-def _load() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        importlib.import_module(_PARTITIONER)
-        importlib.import_module(_LIBRARY)
-
-
 def _unsupported(job: Job[Timed]) -> str | None:
-    return refusal_on_cpu(job, _NEEDS, _INSTALL, ("fp32",), ("contiguous",))
+    return refusal_of(job, {"cpu": ("fp32",)}, _NEEDS, _INSTALL)
 
 
 def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path) -> Runnable:
@@ -58,10 +50,9 @@ def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path)
     try:
         detail = made_once(folder, lambda: _made(model, images, file))
         content = file.read_bytes()
-        start = time.perf_counter()
-        program = importlib.import_module("executorch.runtime").Runtime.get().load_program(content)
-        method = program.load_method("forward")
-        detail["load_s"] = time.perf_counter() - start
+        with timed(detail, "load_s"):
+            program = importlib.import_module("executorch.runtime").Runtime.get().load_program(content)
+            method = program.load_method("forward")
         method.execute([images])
     except Exception as error:  # the network ran in eager; whatever is wrong now is ExecuTorch's
         raise refusal("ExecuTorch", error, "use backend=onnx or backend=eager") from error
@@ -77,16 +68,12 @@ def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path)
 
 def _made(model: nn.Module, images: Tensor, file: Path) -> dict[str, object]:
     """Write the network's program; return what is to be told of it."""
-    start = time.perf_counter()
-    lowered, content = _lowered(model, images)
-    file.write_bytes(content)
-    delegated, portable = _products(lowered)
-    return {
-        **versions("executorch"),
-        "export_s": time.perf_counter() - start,
-        "xnnpack_products": delegated,
-        "portable_products": portable,
-    }
+    detail: dict[str, object] = {**versions("executorch")}
+    with timed(detail, "export_s"):
+        lowered, content = _lowered(model, images)
+        file.write_bytes(content)
+        delegated, portable = _products(lowered)
+    return {**detail, "xnnpack_products": delegated, "portable_products": portable}
 
 
 def _lowered(model: nn.Module, images: Tensor) -> tuple[Any, bytes]:
@@ -121,7 +108,7 @@ BACKENDS.add(
         f"ExecuTorch with XNNPACK on the CPU, after an export ({_INSTALL})",
         alone(_prepare_in),
         _unsupported,
-        load=_load,
+        load=loading(_PARTITIONER, _LIBRARY),
         blocks_host=True,
         precisions=("fp32",),
         prepare_in=_prepare_in,

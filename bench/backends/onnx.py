@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from bench.archs.returned import answer_of
 from bench.backends import BACKENDS, LOOKING, Backend, Call, Engine, Runnable, refusal
 from bench.backends import _onnx_int8 as int8
-from bench.backends._engines import folder_size, made_once, missing, versions
+from bench.backends._engines import folder_size, loading, made_once, refusal_of, versions
 from bench.backends._onnx_graph import export, operators_of
-from bench.backends._shared import PinnedCall, alone, on_cpu
+from bench.backends._shared import PinnedCall, alone, on_cpu, timed
 from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -42,21 +42,10 @@ _CUDA = "CUDAExecutionProvider"
 _QUIET = 3  # errors and worse
 
 
-def _load() -> None:
-    for name in _NEEDS:
-        importlib.import_module(name)
-
-
 def _unsupported(job: Job[Timed], *, dynamic: bool) -> str | None:
-    if reason := missing(_NEEDS, _INSTALL):
+    if reason := refusal_of(job, _DYNAMIC if dynamic else _PRECISIONS, _NEEDS, _INSTALL):
         return reason
-    kind = "cpu" if on_cpu(job) else "cuda"
-    precisions = (_DYNAMIC if dynamic else _PRECISIONS)[kind]
-    if job.settings.precision not in precisions:
-        return f"no {job.settings.precision} on {kind}; it has {', '.join(precisions) or 'none'}"
-    if job.settings.memory_format != "contiguous":
-        return "it lays images out by itself; use memory_format=contiguous"
-    if kind == "cuda" and _CUDA not in importlib.import_module("onnxruntime").get_available_providers():
+    if not on_cpu(job) and _CUDA not in importlib.import_module("onnxruntime").get_available_providers():
         return "this onnxruntime has no CUDA; pip install onnxruntime-gpu"
     return None
 
@@ -67,9 +56,8 @@ def _prepare_in(
     file = folder / "network" / "model.onnx"
     try:
         detail = made_once(folder, lambda: _made(model, images, job, file, dynamic=dynamic))
-        start = time.perf_counter()
-        session = _session(file, job)
-        detail["session_s"] = time.perf_counter() - start
+        with timed(detail, "session_s"):
+            session = _session(file, job)
         if not session.get_inputs():
             raise UnsupportedError(
                 "what was exported takes no images: the network uses them outside of torch"
@@ -100,20 +88,18 @@ def _made(
     exported = file.parent.with_name("exported") / file.name if quantises else file
     detail: dict[str, object] = {**versions("onnx", "onnxruntime"), "flags": ()}
     exported.parent.mkdir()
-    start = time.perf_counter()
     try:
-        detail["exporter"] = export(model, images, exported)
+        with timed(detail, "export_s"):
+            detail["exporter"] = export(model, images, exported)
     except Exception as error:
         raise refusal("ONNX export", error, "use backend=eager") from error
-    detail["export_s"] = time.perf_counter() - start
     if quantises:
-        start = time.perf_counter()
-        detail |= int8.quantised(exported, file, images, job, dynamic=dynamic)
-        detail["quantise_s"] = time.perf_counter() - start
+        with timed(detail, "quantise_s"):
+            detail |= int8.quantised(exported, file, images, job, dynamic=dynamic)
         shutil.rmtree(exported.parent)
-    start = time.perf_counter()
-    detail["operators"] = _operators(file, job) if on_cpu(job) else {}
-    return {**detail, LOOKING: time.perf_counter() - start}
+    with timed(detail, LOOKING):
+        detail["operators"] = _operators(file, job) if on_cpu(job) else {}
+    return detail
 
 
 def _operators(file: Path, job: Job[Timed]) -> dict[str, int]:
@@ -187,7 +173,7 @@ for _name, _is_dynamic, _about in (
             _about,
             alone(_in_folder),
             partial(_unsupported, dynamic=_is_dynamic),
-            load=_load,
+            load=loading(*_NEEDS),
             blocks_host=True,
             outside_allocator=True,
             precisions=("int8",) if _is_dynamic else ("fp32", "int8"),

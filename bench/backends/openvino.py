@@ -14,9 +14,9 @@ import copy
 import importlib
 import io
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,11 +34,12 @@ from bench.backends._engines import (
     folder_size,
     has_vnni,
     kinds_of,
+    loading,
     made_once,
-    refusal_on_cpu,
+    refusal_of,
     versions,
 )
-from bench.backends._shared import PinnedCall, alone
+from bench.backends._shared import PinnedCall, alone, timed
 from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -51,14 +52,9 @@ _TIP = "use backend=onnx or backend=eager"
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
-def _load() -> None:
-    for name in _NEEDS[:1]:
-        importlib.import_module(name)
-
-
 def _unsupported(job: Job[Timed]) -> str | None:
     needs = _NEEDS if job.settings.precision == "int8" else _NEEDS[:1]
-    return refusal_on_cpu(job, needs, _INSTALL, _PRECISIONS, ("contiguous",))
+    return refusal_of(job, {"cpu": _PRECISIONS}, needs, _INSTALL)
 
 
 def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path) -> Runnable:
@@ -66,18 +62,17 @@ def _prepare_in(model: nn.Module, images: Tensor, job: Job[Timed], folder: Path)
     file = folder / "graph" / "model.xml"
     try:
         detail = made_once(folder, lambda: _made(model, images, job, file))
-        start = time.perf_counter()
-        network = openvino.Core().read_model(str(file))
-        compiled = _compiled(network, images, job)
-        detail["compile_s"] = time.perf_counter() - start
+        with timed(detail, "compile_s"):
+            network = openvino.Core().read_model(str(file))
+            compiled = _compiled(network, images, job)
         call = _call(compiled, images)
     except Exception as error:  # the network ran in eager; whatever is wrong now is OpenVINO's
         if words := _summary(error):
             raise UnsupportedError(f"OpenVINO converts no such network: {words}", _TIP) from error
         raise refusal("OpenVINO", error, _TIP) from error
-    flags, start = cast("list[str]", detail.pop("flags")), time.perf_counter()
-    operators = kinds_of(_operators(compiled))
-    detail[LOOKING] = time.perf_counter() - start
+    flags = cast("list[str]", detail.pop("flags"))
+    with timed(detail, LOOKING):
+        operators = kinds_of(_operators(compiled))
     reports = {name: str(compiled.get_property(name)) for name in ("INFERENCE_NUM_THREADS", "NUM_STREAMS")}
     engine = Engine(
         size=folder_size(file.parent),
@@ -103,14 +98,13 @@ def _made(model: nn.Module, images: Tensor, job: Job[Timed], file: Path) -> dict
     openvino = importlib.import_module("openvino")
     flags: tuple[str, ...] = ()
     detail: dict[str, object] = {**versions("openvino")}
-    start = time.perf_counter()
-    network, detail["exporter"] = _converted(model, images)
-    detail["export_s"] = time.perf_counter() - start
+    with timed(detail, "export_s"):
+        network, detail["exporter"] = _converted(model, images)
     if job.settings.precision == "int8":
         ranges = calibration(images, job)
-        start = time.perf_counter()
-        network, flags = _quantised(network, ranges), ranges.flags
-        detail |= {**ranges.detail, **versions("nncf"), "quantise_s": time.perf_counter() - start}
+        detail |= {**ranges.detail, **versions("nncf")}
+        with timed(detail, "quantise_s"):
+            network, flags = _quantised(network, ranges), ranges.flags
     file.parent.mkdir()
     openvino.save_model(network, str(file), compress_to_fp16=False)
     return {**detail, "flags": flags}
@@ -213,7 +207,8 @@ def _clipped(graph: Any, images: Tensor) -> Mapping[str, float]:
         name = str(node.get_friendly_name()).removesuffix("/fq_output_0")
         source = node.input_value(0)
         sources[_port(source)] = source
-        ranges[_port(source)].append((name, _share_beyond(low, high, levels)))
+        share = partial(clipped_share, low=low, high=high, levels=levels)
+        ranges[_port(source)].append((name, share))
     graph.add_outputs(list(sources.values()))  # but for those that it returns anyway
     ports = [_port(result.input_value(0)) for result in graph.get_results()]
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -233,10 +228,6 @@ def _port(output: Any) -> _Port:
     return str(output.get_node().get_friendly_name()), int(output.get_index())
 
 
-def _share_beyond(low: Tensor, high: Tensor, levels: int) -> Callable[[Tensor], float]:
-    return lambda values: clipped_share(values, low, high, levels)
-
-
 def _is_constant(output: Any) -> bool:
     """Return whether a value of a graph is a weight: a constant, or a conversion of one."""
     node = output.get_node()
@@ -251,7 +242,7 @@ BACKENDS.add(
         f"OpenVINO on the CPU, after an export; int8 by NNCF ({_INSTALL})",
         alone(_prepare_in),
         _unsupported,
-        load=_load,
+        load=loading(_NEEDS[0]),
         blocks_host=True,
         precisions=_PRECISIONS,
         prepare_in=_prepare_in,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from torch import Tensor, nn
 
 from bench.archs.returned import answer_of
 from bench.backends import BACKENDS, Backend, Engine, Runnable, refusal
-from bench.backends._engines import missing, versions
+from bench.backends._engines import loading, refusal_of, versions
 from bench.backends._onnx_graph import export
-from bench.backends._shared import PinnedCall, on_cpu
+from bench.backends._shared import PinnedCall, timed
 from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job
 from bench.plan.settings import Timed
@@ -30,31 +29,19 @@ _INSTALL = install_tip("tensorrt")
 _PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 
 
-def _load() -> None:
-    importlib.import_module("tensorrt")
-
-
 def _unsupported(job: Job[Timed]) -> str | None:
-    if on_cpu(job):
-        return "it is for NVIDIA's cards; use device=cuda, or backend=openvino on a CPU"
-    if job.settings.precision not in _PRECISIONS:
-        return f"no {job.settings.precision} here; it has {', '.join(_PRECISIONS)}"
-    if job.settings.memory_format != "contiguous":
-        return "it lays images out by itself; use memory_format=contiguous"
-    return missing(_NEEDS, _INSTALL)
+    return refusal_of(job, {"cuda": _PRECISIONS}, _NEEDS, _INSTALL)
 
 
 def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
     detail: dict[str, object] = {**versions("tensorrt")}
     try:
-        start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="bench-tensorrt-") as folder:
             file = Path(folder) / "model.onnx"
-            detail["exporter"] = export(model, images, file)
-            detail["export_s"] = time.perf_counter() - start
-            start = time.perf_counter()
-            plan = _built(file, tf32=job.settings.precision == "tf32")
-            detail["build_s"] = time.perf_counter() - start
+            with timed(detail, "export_s"):
+                detail["exporter"] = export(model, images, file)
+            with timed(detail, "build_s"):
+                plan = _built(file, tf32=job.settings.precision == "tf32")
         logits = answer_of(model(images))
         assert logits is not None  # it ran in eager
         call = _call(plan, images, logits)
@@ -120,7 +107,7 @@ BACKENDS.add(
         f"TensorRT, after an export; CUDA only ({_INSTALL})",
         _prepare,
         _unsupported,
-        load=_load,
+        load=loading("tensorrt"),
         outside_allocator=True,
         precisions=("fp32", "fp16"),
     ),

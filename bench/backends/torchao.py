@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import importlib
 import platform
-import time
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,11 +24,12 @@ from bench.backends._engines import (
     exported,
     exporting,
     has_vnni,
+    loading,
     multiplies,
-    refusal_on_cpu,
+    refusal_of,
     versions,
 )
-from bench.backends._shared import PinnedCall
+from bench.backends._shared import PinnedCall, timed
 from bench.backends.compiled import compile_now
 from bench.errors import UnsupportedError, install_tip
 from bench.plan.job import Job
@@ -43,16 +42,8 @@ _PACKED = ("qconv_weight_prepack_matcher_count", "qlinear_weight_prepack_matcher
 _QUANTISES = "quantize_per_tensor.default"
 
 
-def _load() -> None:
-    importlib.import_module("torch._dynamo")
-    importlib.import_module("torch._inductor.utils")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        importlib.import_module(_QUANTISER)
-
-
 def _unsupported(job: Job[Timed]) -> str | None:
-    if reason := refusal_on_cpu(job, _NEEDS, _INSTALL, ("int8",), ("contiguous", "channels_last")):
+    if reason := refusal_of(job, {"cpu": ("int8",)}, _NEEDS, _INSTALL, ("contiguous", "channels_last")):
         return reason
     machine = platform.machine()
     return None if machine in ("x86_64", "AMD64") else f"its int8 here is for x86, and this is {machine}"
@@ -61,11 +52,10 @@ def _unsupported(job: Job[Timed]) -> str | None:
 def _prepare(model: nn.Module, images: Tensor, job: Job[Timed]) -> Runnable:
     detail: dict[str, object] = {**versions("torch", "torchao")}
     try:
-        start = time.perf_counter()
-        ranges = calibration(images, job)
-        quantised = _quantised(model, images, ranges)
+        with timed(detail, "quantise_s"):
+            ranges = calibration(images, job)
+            quantised = _quantised(model, images, ranges)
         detail |= {**ranges.detail, "weight_bits": 8 if has_vnni() else 7}
-        detail["quantise_s"] = time.perf_counter() - start
         call, operators, detail["first_call_s"] = _compiled(quantised, images, job)
     except Exception as error:  # the network ran in eager; whatever is wrong now is the quantisation
         raise refusal("torchao", error, "use backend=onnx or backend=openvino") from error
@@ -159,7 +149,7 @@ BACKENDS.add(
         f"torchao: int8 in PyTorch's graph, compiled by Inductor; x86 CPUs ({_INSTALL})",
         _prepare,
         _unsupported,
-        load=_load,
+        load=loading("torch._dynamo", "torch._inductor.utils", _QUANTISER),
         precisions=("int8",),
     ),
 )

@@ -57,11 +57,7 @@ class Kept:
         return next((place for place, lacking in self._places(root) if not lacking), None)
 
     def found(self, root: Path) -> Path:
-        """Return that place.
-
-        Raises:
-            UnsupportedError: where there is none.
-        """
+        """Return that place; where there is none, raise the error that `missing` returns."""
         if (place := self.find(root)) is None:
             raise self.missing(root)
         return place

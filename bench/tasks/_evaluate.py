@@ -53,6 +53,7 @@ _TESTED = "test"  # the split that trainings are tested on
 _BATCH = {"cpu": 32, "cuda": 256}  # images a call at first, where the job says `auto`
 _TOLD = 1000  # images left out that the detail names; it counts all
 _EVERY_S = 20.0  # between two times that what is done so far is kept
+_ARRAYS = ("done", "top5", "among", "confidence")  # of what is kept, by the names of `_Progress`
 
 
 def measure_evaluation(job: Job[EvaluateSettings], hooks: Hooks) -> Iterator[Measurement]:
@@ -306,12 +307,9 @@ class _Progress:
             with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
                 if str(kept["key"]) != key or kept["done"].shape != (count,):
                     return fresh
-                numbers, reasons = kept["left_out"].tolist(), kept["reasons"].tolist()
-                done = kept["done"]
-                return cls(
-                    key, file, done, kept["top5"], kept["among"], kept["confidence"],
-                    dict(zip(numbers, reasons, strict=True)), resumed=int(done.sum()),
-                )  # fmt: skip
+                left_out = dict(zip(kept["left_out"].tolist(), kept["reasons"].tolist(), strict=True))
+                arrays = {name: kept[name] for name in _ARRAYS}
+                return cls(key, file, **arrays, left_out=left_out, resumed=int(arrays["done"].sum()))
         except Exception:  # a torn file fails in more ways than NumPy documents; what it held is done again
             return fresh
 
@@ -319,12 +317,10 @@ class _Progress:
         """Write how far it came."""
         if self.file is None:
             return
-        stream = io.BytesIO()
-        np.savez(
-            stream, key=np.array(self.key), done=self.done, top5=self.top5, among=self.among,
-            confidence=self.confidence, left_out=np.array([*self.left_out], dtype=np.int64),
-            reasons=np.array([*self.left_out.values()], dtype=np.str_),
-        )  # fmt: skip
+        stream, arrays = io.BytesIO(), {name: getattr(self, name) for name in _ARRAYS}
+        arrays["left_out"] = np.array([*self.left_out], dtype=np.int64)
+        arrays["reasons"] = np.array([*self.left_out.values()], dtype=np.str_)
+        np.savez(stream, key=np.array(self.key), **arrays)
         write_file(self.file, stream.getvalue(), what="what is evaluated so far ")
 
     def forget(self) -> None:

@@ -79,11 +79,7 @@ def vocabulary_of(arch: Arch, model: nn.Module, count: int) -> Vocabulary:
     weights = arch.weights
     if weights is None:
         return Vocabulary(count)
-    return Vocabulary(
-        count,
-        weights.classes if len(weights.classes) == count else (),
-        weights.source,
-    )
+    return Vocabulary(count, weights.classes if len(weights.classes) == count else (), weights.source)
 
 
 def corruption_of(job: Job[EvaluateSettings]) -> Change | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Any
 
 from bench.execution import Ended, Event, Send
 
@@ -66,3 +68,13 @@ class Crowd(FakeExecutor):
     def cancel(self) -> None:
         """End all that wait."""
         self.barrier.abort()
+
+
+class Interrupted(SimpleQueue[Any]):
+    """A queue of what jobs have to tell: waiting for it without a limit is where Ctrl-C comes."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next item."""
+        if timeout is None:
+            raise KeyboardInterrupt
+        return super().get(block, timeout)

@@ -1,24 +1,24 @@
 from __future__ import annotations
 
 import signal
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import count, make_catalog, make_planned, make_record, ok_events, scripted, seconds
-from fake_executor import Crowd, FakeExecutor
+from conftest import count, make_catalog, make_planned, ok_events, scripted, seconds
+from fake_executor import Crowd, FakeExecutor, Interrupted
 
 from bench.analysis.frame import to_frame
 from bench.analysis.machine import Drift
 from bench.errors import BenchError, ConfigError, UnknownNameError
-from bench.execution import Ended, Event
-from bench.execution import _side_by_side as beside
+from bench.execution import Ended, Event, _sharing
 from bench.execution._outcome import judge
-from bench.execution._side_by_side import side_by_side
+from bench.execution._sharing import share_out
 from bench.execution._targets import load_target
 from bench.execution.catalog import _is_users, ask, catalog_for
+from bench.execution.places import Place
+from bench.execution.rehearsal import _Rehearsal
 from bench.execution.runner import Observer, Summary, run_plan
 from bench.plan.config import Experiment
 from bench.plan.expand import Catalog, Planned
@@ -168,15 +168,14 @@ def test_one_of_each_network_begins_and_then_the_longest_are_trained_first() -> 
     ]
     begun: list[tuple[str, int]] = []
 
-    def train(planned: Planned) -> Record:
-        return make_record(job=planned.job, duration_s=takes[planned.job.arch])
-
-    def begin(planned: Planned) -> None:
+    def begin(planned: Planned, _: Place) -> None:
         begun.append((planned.job.arch, planned.job.seed))
 
-    event = threading.Event()
-    records = side_by_side(jobs, 1, train, begin=begin, cancelled=event, cancel=event.set)
-    assert sorted(r.job.id for r in records) == sorted(p.job.id for p in jobs)
+    place = Place(name="", executor=scripted(), environment={})
+    crew = _Rehearsal(lambda planned: takes[planned.job.arch])
+    at = {planned.job.id: place for planned in jobs}
+    ends = list(share_out(jobs, [place], crew, begin, at=at, seconds=lambda end: takes[end.planned.job.arch]))
+    assert sorted(end.planned.job.id for end in ends) == sorted(p.job.id for p in jobs)
     assert begun == [("short", 0), ("long", 0), ("middle", 0), ("long", 1), ("middle", 1), ("short", 1)]
 
 
@@ -196,13 +195,7 @@ def test_jobs_that_are_timed_run_alone(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_all_that_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executor = crowd(3)  # of which there will only be two
-    real = beside.wait
-
-    def interrupted(*args: Any, **kwargs: Any) -> Any:
-        monkeypatch.setattr(beside, "wait", real)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(beside, "wait", interrupted)
+    monkeypatch.setattr(_sharing, "SimpleQueue", Interrupted)
     summary = run(tmp_path, executor, plan(5))
     assert summary.cancelled
     assert {r.status for r in summary.records} == {"cancelled"}

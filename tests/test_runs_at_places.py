@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import make_planned, ok_events, seconds
 from equal_cards import CARDS, Cluster, Node, executor, host, on_cpu, schedule, timed
-from fake_executor import Crowd, FakeExecutor
+from fake_executor import Crowd, FakeExecutor, Interrupted
 
 from bench.errors import BenchError
 from bench.execution import Ended, Event, _sharing
@@ -200,20 +200,6 @@ class TestInterruptions:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         how = Meeting(4)  # of which there are only three
-        real = _sharing.SimpleQueue
-
-        class Interrupted:
-            def __init__(self) -> None:
-                self.queue: Any = real()
-
-            def put(self, item: Any) -> None:
-                self.queue.put(item)
-
-            def get(self, timeout: float | None = None) -> Any:
-                if timeout is None:
-                    raise KeyboardInterrupt
-                return self.queue.get(timeout=timeout)
-
         monkeypatch.setattr(_sharing, "SimpleQueue", Interrupted)
         summary = run(tmp_path, timed(9), how)
         assert summary.cancelled

@@ -6,6 +6,7 @@ to observers and stores records.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -97,10 +98,12 @@ class _Free:
 
 
 class _Queue:
-    """Jobs that wait, in their order, by what they want of a place."""
+    """Jobs that wait, by what they want of a place: in their order, or by what networks `took`, see `share_out`."""
 
-    def __init__(self, jobs: Iterable[Planned], at: Mapping[str, Place]) -> None:
-        self._at = at
+    def __init__(
+        self, jobs: Iterable[Planned], at: Mapping[str, Place], took: dict[str, float] | None
+    ) -> None:
+        self._at, self._took = at, took
         self._waiting: dict[str, deque[tuple[int, Planned]]] = {}
         for number, planned in enumerate(jobs):
             self._waiting.setdefault(self._wanted(planned), deque()).append((number, planned))
@@ -113,13 +116,22 @@ class _Queue:
     def next(self, place: Place, free: _Free) -> Planned | None:
         """Take the first job that a place takes and has room for; none overtakes one that wants the same."""
         kinds = self._waiting.keys() & {NOTHING, *place.takes, f"={place.name}"}
-        heads = [self._waiting[kind][0] for kind in kinds if self._waiting[kind]]
+        heads = [self._head(self._waiting[kind]) for kind in kinds if self._waiting[kind]]
         fitting = [head for head in heads if free.has(place, head[1])]
         if not fitting:
             return None
-        _, planned = min(fitting, key=lambda head: head[0])
-        self._waiting[self._wanted(planned)].popleft()
+        number, planned = min(fitting, key=lambda head: head[0])
+        self._waiting[self._wanted(planned)].remove((number, planned))
+        if self._took is not None:
+            self._took.setdefault(planned.job.arch, math.inf)
         return planned
+
+    def _head(self, waiting: deque[tuple[int, Planned]]) -> tuple[int, Planned]:
+        took = self._took
+        if took is None:
+            return waiting[0]
+        new = next((head for head in waiting if head[1].job.arch not in took), None)
+        return new or max(waiting, key=lambda head: took[head[1].job.arch])
 
     def again(self, planned: Planned) -> None:
         """Put a job in front."""
@@ -131,7 +143,9 @@ def share_out(
     places: Sequence[Place],
     crew: _Crew[_EndT],
     begin: Callable[[Planned, Place], None],
+    *,
     at: Mapping[str, Place] | None = None,
+    seconds: Callable[[_EndT], float] | None = None,
 ) -> Generator[_EndT]:
     """Yield the end of each job as it comes; one whose place was lost may end once more, elsewhere.
 
@@ -143,8 +157,12 @@ def share_out(
         crew: runs them.
         begin: is told each job that begins.
         at: the places that some jobs are bound to, by their ids.
+        seconds: says what a job took, where the order does not matter: one of each network begins, and then those of
+            the network that takes longest. A long job that begins last would leave all cores but one idle.
     """
-    queue, free, lost = _Queue(jobs, at or {}), _Free(places), Counter[str]()
+    took: dict[str, float] = {}
+    queue = _Queue(jobs, at or {}, None if seconds is None else took)
+    free, lost = _Free(places), Counter[str]()
     running, idle = 0, free.places
     try:
         while True:
@@ -159,6 +177,8 @@ def share_out(
             end = crew.wait()
             running -= 1
             free.give(end.place, end.planned)
+            if seconds is not None:
+                took[end.planned.job.arch] = seconds(end)
             yield end
             idle = free.beside(end.place)
             if end.lost:

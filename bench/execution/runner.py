@@ -22,7 +22,7 @@ from bench.execution._max_batch import find_max_batch, wants_max, with_batch
 from bench.execution._outcome import Outcome, judge
 from bench.execution._rounds import further_round, rows_of
 from bench.execution._sharing import End, Tell, Threads, by_host, share_out
-from bench.execution._side_by_side import at_once, beside, side_by_side
+from bench.execution._side_by_side import at_once, beside
 from bench.execution._wants import NOTHING, wanted
 from bench.execution.places import Place, PlaceLostError, Remote, places_for
 from bench.io import JsonObject, uncollected
@@ -356,29 +356,41 @@ def _once(
         return
     (place,) = bench.places
 
-    def begin(planned: Planned) -> None:
-        bench.observer.started(planned, total)
-
     for cores, group in itertools.groupby(todo, key=lambda planned: at_once(planned, place.executor.at_once)):
         jobs = list(group)
         if cores > 1 and not bench.over:
             with _alone(jobs, place, bench, bench.observer):
-                yield from side_by_side(
-                    jobs,
-                    min(cores, len(jobs)),
-                    lambda planned: _run_one(planned, place, bench).record,
-                    begin=begin,
-                    cancelled=bench.cancelled,
-                    cancel=lambda: _cancel(bench),
-                )
+                yield from _side_by_side(jobs, place, bench, total)
             continue
         for planned in jobs:
             if bench.over:
                 return
-            begin(planned)
+            bench.observer.started(planned, total)
             end = _run_one(planned, place, bench, bench.observer)
             bench.note(end)
             yield end.record
+
+
+def _side_by_side(jobs: Sequence[Planned], place: Place, bench: _Bench, total: int) -> Generator[Record]:
+    """Yield the record of each job as it ends, of jobs that run side by side at a place whose devices are held."""
+
+    def begin(planned: Planned, _: Place) -> None:
+        bench.observer.started(planned, total)
+
+    def run(planned: Planned, place: Place, _: Tell) -> _Done:
+        return _run_one(planned, place, bench)
+
+    at, crew = {planned.job.id: place for planned in jobs}, _threads(run, bench)
+    ends = share_out(jobs, [place], crew, begin, at=at, seconds=lambda end: end.record.duration_s)
+    with crew, contextlib.closing(ends):
+        for end in ends:
+            yield beside(end.record) if len(jobs) > 1 else end.record
+
+
+def _threads(run: Callable[[Planned, Place, Tell], _Done], bench: _Bench) -> Threads[_Done]:
+    """Return a crew that has as many threads as jobs may run at once."""
+    most = sum(max(p.cores for p in of_host) for of_host in by_host(bench.left).values())
+    return Threads(run, most, bench.cancelled, lambda: _cancel(bench))
 
 
 def _at_places(
@@ -393,11 +405,9 @@ def _at_places(
     def run(planned: Planned, place: Place, tell: Tell) -> _Done:
         return _run_one(planned, place, bench, _Relay(observers[place], tell))
 
-    most = sum(max(p.cores for p in of_host) for of_host in by_host(bench.left).values())
-    with (
-        Threads(run, most, bench.cancelled, lambda: _cancel(bench)) as crew,
-        contextlib.closing(share_out(todo, bench.left, crew, begin, at)) as ends,
-    ):
+    crew = _threads(run, bench)
+    ends = share_out(todo, bench.left, crew, begin, at=at)
+    with crew, contextlib.closing(ends):
         for end in ends:
             bench.note(end)
             yield _beside(end)

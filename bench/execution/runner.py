@@ -21,8 +21,7 @@ from bench.execution._locks import SharedLocks
 from bench.execution._max_batch import find_max_batch, wants_max, with_batch
 from bench.execution._outcome import Outcome, judge
 from bench.execution._rounds import further_round, rows_of
-from bench.execution._sharing import End, Tell, Threads, by_host, share_out
-from bench.execution._side_by_side import at_once, beside
+from bench.execution._sharing import End, Tell, Threads, at_once, beside, by_host, share_out
 from bench.execution._wants import NOTHING, wanted
 from bench.execution.places import Place, PlaceLostError, Remote, places_for
 from bench.io import JsonObject, uncollected

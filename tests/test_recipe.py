@@ -203,7 +203,11 @@ def test_any_change_changes_the_hash(change: dict[str, Any]) -> None:
     ("change", "message", "tip"),
     [
         ({"batchsize": 64}, "batchsize: unknown key", "did you mean batch_size?"),
-        ({"schedule": {"warmup": 0.1, "final": 0}}, "schedule.warmup: unknown key", "did you mean warm_up?"),
+        (
+            {"schedule": {"warm_up": 0.1, "warmup": 0.1, "final": 0}},
+            "schedule.warmup: unknown key",
+            "did you mean warm_up?",
+        ),
         (
             {"augment": {"mixup": 1}},
             "augment.mixup: unknown key",
@@ -228,6 +232,16 @@ def test_what_is_wrong_is_named(change: dict[str, Any], message: str, tip: str |
     assert caught.value.message.startswith("mine.yaml: ")
     assert message in caught.value.message
     assert caught.value.tip == tip
+
+
+def test_each_of_several_mistakes_has_its_own_next_step() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Recipe.read({**PLAIN, "batchsize": 64, "learning_rate": "5e-4"}, "mine.yaml")
+    head, *lines = caught.value.message.splitlines()
+    assert head == "2 mistakes:"
+    assert sorted("batch_size" in line for line in lines) == [False, True]
+    assert sorted("YAML reads 5e-4 as text" in line for line in lines) == [False, True]
+    assert all("mine.yaml: " in line for line in lines)
 
 
 def test_a_missing_key_is_named() -> None:

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from bench.errors import ConfigError, suggestion
+from bench.errors import ConfigError, suggestion, together
 from bench.plan._yaml import find_yaml, load_yaml, read_yaml
 from bench.plan.card import DatasetCard
 from bench.plan.files import configs_dir
@@ -257,8 +257,7 @@ class Recipe(_Strict):
         try:
             return Recipe.model_validate(dict(data))
         except ValidationError as error:
-            problems = [_problem(e) for e in error.errors()]
-            raise ConfigError(f"{where}: " + "; ".join(problems), _tip(error)) from None
+            raise together([_problem(e, where) for e in error.errors()]) from None
 
     @property
     def tested_at_once(self) -> int:
@@ -345,17 +344,22 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _problem(error: ErrorDetails) -> str:
+def _problem(error: ErrorDetails, where: str) -> ConfigError:
+    """Return the error of one wrong key or value, with the next step where there is one."""
     steps = [str(part) for part in error["loc"]]
+    *parents, last = steps or [""]
     if steps[:1] == ["schedule"]:  # the kind stands in the location, and nowhere in the file
         steps = [steps[0], *(s for s in steps[1:] if s not in _KINDS)]
-    key = ".".join(steps)
-    text = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
-    given = error["input"]
-    if error["type"] == "union_tag_invalid":
+    key, text, given, tip = ".".join(steps), error["msg"].removeprefix("Value error, "), error["input"], None
+    if error["type"] == "extra_forbidden":
+        text, tip = "unknown key", suggestion(last, _SECTIONS[".".join(parents)].model_fields)
+    elif error["type"] == "union_tag_invalid":
         key, text, given = f"{key}.kind", f"must be one of {', '.join(_KINDS)}", given["kind"]
+        tip = suggestion(str(given), _KINDS)
+    elif error["type"] == "float_type" and _is_number(given):
+        tip = "YAML reads 5e-4 as text; write 0.0005 or 5.0e-4"
     shown = f", got {given!r}" if error["type"] != "missing" and not isinstance(given, Mapping) else ""
-    return f"{key}: {text}{shown}" if key else text
+    return ConfigError(f"{where}: {key}: {text}{shown}" if key else f"{where}: {text}", tip)
 
 
 def _is_number(value: object) -> bool:
@@ -364,16 +368,3 @@ def _is_number(value: object) -> bool:
         return isinstance(value, str) and bool(float(value))
     except ValueError:
         return False
-
-
-def _tip(error: ValidationError) -> str | None:
-    """Return the next step for the first problem that has one."""
-    for problem in error.errors():
-        if problem["type"] == "float_type" and _is_number(problem["input"]):
-            return "YAML reads 5e-4 as text; write 0.0005 or 5.0e-4"
-        if problem["type"] == "union_tag_invalid":
-            return suggestion(str(problem["input"]["kind"]), _KINDS)
-        if problem["type"] == "extra_forbidden":
-            *parents, key = (str(part) for part in problem["loc"])
-            return suggestion(key, _SECTIONS[".".join(parents)].model_fields)
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,13 +53,8 @@ def _memory_limit(device: str) -> Iterator[None]:
     """On the CPU, let this process map no more than a share of the free memory for the length of a with block.
 
     An allocation beyond it fails in this process, before a page of it is touched: the kernel need not end
-    anything, and nothing is swapped out. Where the system has no such limit, nothing is limited.
+    anything, and nothing is swapped out.
     """
-    try:
-        import resource
-    except ImportError:  # Windows
-        yield
-        return
     if device != "cpu":
         yield
         return

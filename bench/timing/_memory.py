@@ -9,7 +9,6 @@ network was built; libraries' one-time buffers are in it.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -37,7 +36,7 @@ class CudaMemory:
         torch.cuda.synchronize(self.device)
         held = torch.cuda.memory_allocated(self.device)
         call()
-        peak = self._most(call)
+        peak = self.high_water(call)
         detail = {
             "meter": "cuda allocator",
             "reserved_B": torch.cuda.max_memory_reserved(self.device),
@@ -47,11 +46,8 @@ class CudaMemory:
         }
         return measured("peak_memory", (peak,), detail)
 
-    def high_water(self, call: Workload) -> int | None:
+    def high_water(self, call: Workload) -> int:
         """Run `call` once; return the most that was allocated meanwhile, in bytes."""
-        return self._most(call)
-
-    def _most(self, call: Workload) -> int:
         torch.cuda.synchronize(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         call()
@@ -100,13 +96,7 @@ def _status_bytes(field: str) -> int:
 def _reset_high_water() -> bool:
     """Lower the high-water mark to what is resident now; return whether the kernel did so."""
     try:
-        fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
+        Path("/proc/self/clear_refs").write_bytes(b"5")
     except OSError:
         return False
-    try:
-        os.write(fd, b"5")
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
     return True

@@ -28,6 +28,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bench.errors import BenchError, StoreError, UnsupportedError, typed_text
+from bench.training.config import with_threads
 
 _MEETING_LIMIT = timedelta(minutes=30)  # for all ranks to arrive; what one does alone meanwhile takes seconds
 _READY = b"ready\n"
@@ -85,7 +86,8 @@ class Group:
         size = len(labels)
         if self.count == 1 or size < 2 * self.count:
             return _Share(images, labels, 1, 0, self.count, size)
-        layout = torch.channels_last if _is_channels_last(images) else torch.contiguous_format
+        by_pixels = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+        layout = torch.channels_last if by_pixels else torch.contiguous_format
         part = images[self.rank :: self.count].contiguous(memory_format=layout)
         return _Share(part, labels[self.rank :: self.count], self.count, self.rank, 1, size)
 
@@ -115,10 +117,6 @@ class Group:
 
 
 ALONE = Group()
-
-
-def _is_channels_last(images: Tensor) -> bool:
-    return images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
 
 
 @contextlib.contextmanager
@@ -176,7 +174,6 @@ def _meeting(group: Group, device: torch.device, folder: str) -> Iterator[None]:
     """Meet the other ranks, with a share of the CPU's threads each."""
     loopback = "lo" if sys.platform == "linux" else "lo0"  # all are on one machine
     os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
-    threads = torch.get_num_threads()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group(
@@ -186,11 +183,10 @@ def _meeting(group: Group, device: torch.device, folder: str) -> Iterator[None]:
         world_size=group.count,
         timeout=_MEETING_LIMIT,
     )
-    torch.set_num_threads(max(1, threads // group.count))
     try:
-        yield
+        with with_threads(max(1, torch.get_num_threads() // group.count)):
+            yield
     finally:
-        torch.set_num_threads(threads)
         dist.destroy_process_group()
 
 

@@ -38,6 +38,7 @@ from bench.records.store import Run
 from bench.report.tables.verdicts import _ratio_cell, versus_document
 from bench.report.write import write_report
 from bench.stats.effects import Effect
+from bench.tasks import _versus
 from bench.tasks._versus import _call, measure_versus
 from bench.tasks.versus import versus
 from bench.timing._watch import WatchReport
@@ -107,7 +108,8 @@ def test_networks_that_python_holds_up_are_flagged(
 ) -> None:
     tools = replace(Instruments.of("cpu"), step=FakeClock([0.01], launch), watch=Quiet())
     monkeypatch.setattr(Instruments, "of", lambda device, **more: tools)
-    seen = measure_versus(two_networks(), Hooks(), lambda job: (torch.nn.Identity(), ONE_IMAGE))
+    monkeypatch.setattr(_versus, "_placed", lambda job, hooks: (torch.nn.Identity(), ONE_IMAGE))
+    seen = measure_versus(two_networks(), Hooks())
     found = list(seen)
     steps = [m for m in found if m.name == "step_time"]
     assert [m.flags for m in steps] == [flags, flags]
@@ -420,8 +422,10 @@ def test_the_band_is_the_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("failing", "left"), [("b", ["a", "c"]), ("a", None), ("bc", None)])
-def test_a_baseline_that_fails_leaves_the_others(failing: str, left: list[str] | None) -> None:
-    def prepare(job: Job) -> tuple[Any, Any]:
+def test_a_baseline_that_fails_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch, failing: str, left: list[str] | None
+) -> None:
+    def placed(job: Job, hooks: Hooks) -> tuple[Any, Any]:
         if job.arch in failing:
             raise RuntimeError(f"{job.arch} is broken")
         return torch.nn.Identity(), torch.zeros(1, 3, 8, 8)
@@ -430,7 +434,8 @@ def test_a_baseline_that_fails_leaves_the_others(failing: str, left: list[str] |
     timing = {"warmup_s": 0.001, "min_s": 0.001, "limit_s": 0.01}
     settings = {"backend": "eager", "device": "cpu", "precision": "fp32", "batch_size": 2, "timing": timing}
     job = make_job(task="versus", settings={**settings, "networks": networks, "labels": ["a", "b", "c"]})
-    seen = measure_versus(job, Hooks(), prepare)
+    monkeypatch.setattr(_versus, "_placed", placed)
+    seen = measure_versus(job, Hooks())
     if left is None:
         with pytest.raises(RuntimeError, match=f"{failing[0]} is broken"):
             list(seen)

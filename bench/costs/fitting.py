@@ -23,10 +23,10 @@ from bench.costs._arguments import dtypes_of
 _USUAL = (
     32, 28, 64, 96, 128, 256, 48, 160, 192, 299, 384, 448, 512, 112, 84, 56, 240, 288, 320, 336, 331, 40, 16, 8,
 )  # fmt: skip
-_LIMIT_S = 5.0
+_LIMIT_S = 5.0  # of the processor, until nothing more is tried
 
 
-def fitting(arch: Arch, *, num_classes: int | None = None, limit_s: float = _LIMIT_S) -> dict[str, int]:
+def fitting(arch: Arch, *, num_classes: int | None = None) -> dict[str, int]:
     """Return `input_size` and `in_channels` of the first images that a network takes, if it does not take its card's.
 
     It takes images where it runs to its end and gives one answer for one image: ``x.view(-1, 784)`` makes 192 of one
@@ -35,9 +35,8 @@ def fitting(arch: Arch, *, num_classes: int | None = None, limit_s: float = _LIM
     Args:
         arch: its card says what is tried first.
         num_classes: outputs; None means the card's.
-        limit_s: seconds of the processor until nothing more is tried.
     """
-    card, until = arch.card, time.process_time() + limit_s
+    card, until = arch.card, time.process_time() + _LIMIT_S
     own = (card.input_size, card.in_channels)
     first = _subject(arch, own, num_classes)
     if first is None or _answers(first):

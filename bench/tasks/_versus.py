@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -27,20 +27,16 @@ if TYPE_CHECKING:
 _HARNESS_PAIRS = 20
 
 _Placed = tuple[nn.Module, Tensor]
-_Prepare: TypeAlias = "Callable[[Job[VersusSettings]], _Placed]"
 
 
-def measure_versus(
-    job: Job[VersusSettings], hooks: Hooks, prepare: _Prepare | None = None
-) -> Iterator[Measurement]:
+def measure_versus(job: Job[VersusSettings], hooks: Hooks) -> Iterator[Measurement]:
     """Measure `latency` (batch 1) and `step_time` (the job's batch) of each network, in rounds.
 
     The samples of one round stand at the same place in each network's measurement; the detail has its `label`.
-    `prepare` makes of the job of one network that network and its images, on the device; None builds it.
     """
     backend = backend_of(job)
     tools = Instruments.of(job.device, blocks_host=backend.blocks_host)
-    models = _prepared(job, prepare or (lambda one: _placed(one, hooks)))
+    models = _prepared(job, hooks)
     networks = [n for n in job.settings.networks if n.label in models]
     with torch.inference_mode():
         for quantity, batch in (("latency", 1), ("step_time", job.settings.batch)):
@@ -85,7 +81,7 @@ def _placed(job: Job[VersusSettings], hooks: Hooks) -> _Placed:
     return with_autocast(place_network(checked(job, hooks).eval(), job, hooks), job), noise(job)
 
 
-def _prepared(job: Job[VersusSettings], prepare: _Prepare) -> dict[str, _Placed]:
+def _prepared(job: Job[VersusSettings], hooks: Hooks) -> dict[str, _Placed]:
     """Return each network that can be called, with its images, by label.
 
     A baseline that fails is left out, and has its own jobs that say why; where fewer than two are left, or the first
@@ -95,7 +91,7 @@ def _prepared(job: Job[VersusSettings], prepare: _Prepare) -> dict[str, _Placed]
     failed: dict[str, Exception] = {}
     for network in job.settings.networks:
         try:
-            model = prepare(_alone(job, network))
+            model = _placed(_alone(job, network), hooks)
             with torch.inference_mode():
                 _call(BACKENDS.get(EAGER), model, 1, job)()
             models[network.label] = model

@@ -85,15 +85,10 @@ def measure_inference(
     earlier_s: list[float] = []
 
     def one_pass() -> None:
-        output: object = None
-
-        def keep_output() -> None:
-            nonlocal output
-            output = call()
-
-        earlier_s.append(instruments.latency.seconds(keep_output, 1))
+        outputs: list[object] = []
+        earlier_s.append(instruments.latency.seconds(lambda: outputs.append(call()), 1))
         if inspect is not None and len(earlier_s) == 1:
-            inspect(output)
+            inspect(outputs[0])
             stage("memory")
 
     yield instruments.memory.peak(one_pass)

@@ -82,7 +82,7 @@ def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted_once: None
     weights.mkdir(parents=True)
     for name in ("resnet50-11ad3fa6.pth", "resnet18-f37072fd.pth"):
         (weights / name).touch()
-    monkeypatch.setattr(probe, "_missing", lambda names: ())  # as if all data sets were here
+    monkeypatch.setattr(probe, "is_here", lambda name: True)  # as if all data sets were here
     monkeypatch.setattr(_drawing, "_MANY_RECORDS", 1_000_000)  # no second process
     monkeypatch.setattr(_drawing, "_draw", drawing_only())
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

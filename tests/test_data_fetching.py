@@ -69,7 +69,7 @@ class Machine:
 
 
 def test_the_probe_says_which_sets_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.datasets.is_here", lambda name: name != "mnist")
+    monkeypatch.setattr("bench.execution._probe.is_here", lambda name: name != "mnist")
     events: list[Event] = []
     probe_machine(events.append, [], ["digits", "mnist", "fashion_mnist"])
     assert events[0][1].missing == ("mnist",)

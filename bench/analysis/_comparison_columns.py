@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from bench.analysis._flag_columns import FLAGGED
 from bench.analysis.entry import Dtype, Entry
 from bench.analysis.frame import entries
 from bench.analysis.keys import PUBLISHED, VARIANT
@@ -49,6 +48,11 @@ def _of_quantity(quantity: Quantity) -> Iterator[Entry]:
 def _flags_of(column: str) -> Entry:
     return Entry(f"{column}_flags", about=f"doubts and remarks on `{column}`: codes with ; between, or empty")
 
+
+FLAGGED = tuple(
+    dict.fromkeys(q.name for _, _, q in summarised("shape", "image", "rate", "batch") if q.has_flags)
+)
+"""The columns of counts and times that have one of flags beside them."""
 
 _FRAME = {entry.column: entry for entry in entries()}
 _COUNTED = {e.column: e for _, _, quantity in summarised("shape") for e in _of_quantity(quantity)}

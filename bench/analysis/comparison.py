@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis._comparison_columns import CARD, ENTRIES, TRAINED, TRAINED_AS
+from bench.analysis._comparison_columns import CARD, ENTRIES, FLAGGED, TRAINED, TRAINED_AS
 from bench.analysis._counts import counts_of
-from bench.analysis._flag_columns import add_flags
 from bench.analysis.accuracy import TRAININGS, trained
 from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Row, flags_text
@@ -29,6 +28,8 @@ _OF_THE_MACHINE = {name for name, task in tasks().items() if not task.has_networ
 _COLUMNS = [entry.column for entry in ENTRIES]
 _TEXTS = frozenset(entry.column for entry in ENTRIES if entry.dtype == "string")
 _TRAINED = dict(zip(TRAINED, TRAINED, strict=True)) | {column: own for own, column in TRAINED_AS.items()}
+_NO_FLAGS = {f"{column}_flags": "" for column in FLAGGED}
+_COUNTED = {(task, one.source): one.name for task, _, one in summarised("shape") if one.has_flags}
 _SUMMARIES: tuple[Any, ...] = ("image", "rate", "batch")
 _TIMED = {
     name: [quantity for quantity in task.quantities if quantity.summary in _SUMMARIES]
@@ -60,17 +61,17 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     latencies = processes[one_image & (processes["measurement"] == "latency")]
     tails = percentiles(plain_rows(latencies, (*WAY, "replicate", "samples")), WAY)
     cards, speeds, trainings = _cards(rows), _speeds(rows, tails), trained(rows)
+    doubted = _count_flags(rows)
     plain = reversed(Evaluations.of(frame).plain)
     evaluated = {(one.run, one.network): _evaluated(one) for one in plain}  # of several the first
     table = [
-        cards[shape[:2]] | evaluated.get(shape[:2], {}) | counts[shape] | way | one
+        _NO_FLAGS | cards[shape[:2]] | evaluated.get(shape[:2], {}) | counts[shape] | doubted[shape] | way | one
         for shape, taught in _shapes(rows, trainings)
         for way in speeds.get(shape) or [dict(zip(SHAPE, shape, strict=True))]
         for one in taught
     ]
     for row, label, intensity, share in zip(table, _labels(table), *rooflines(table, every), strict=True):
         row |= {"label": label, "intensity": intensity, "roofline_share": share}
-    add_flags(table, rows)
     table.sort(key=_place)
     kinds = processes.dtypes[[*CARD, *WAY, "device_name", "epochs"]].to_dict()
     unknown = (*(() if tails else PERCENTILES), *(() if trainings else TRAINED))
@@ -125,6 +126,15 @@ def _cards(rows: Rows) -> Mapping[Key, Plain]:
     return cards
 
 
+def _count_flags(rows: Rows) -> Mapping[Key, Plain]:
+    """Return the columns of the flags of what was counted, by network and shape."""
+    columns: defaultdict[Key, Plain] = defaultdict(dict)
+    for row in rows:
+        if column := _COUNTED.get((row["task"], row["measurement"])):
+            columns[key_of(row, SHAPE)][f"{column}_flags"] = flags_text([row["flags"]])
+    return columns
+
+
 def _speeds(rows: Rows, tails: Mapping[Key, Plain]) -> Mapping[Key, Rows]:
     """Return by network and shape the ways of running it, each with what was timed so."""
     ways: dict[Key, Rows] = {}
@@ -144,8 +154,8 @@ def _speeds(rows: Rows, tails: Mapping[Key, Plain]) -> Mapping[Key, Rows]:
     return speeds
 
 
-def _timed_columns(rows: Rows) -> Iterator[tuple[str, float]]:
-    """Yield what was timed of a network in one way: of one image, and of the largest batch, by column."""
+def _timed_columns(rows: Rows) -> Iterator[tuple[str, object]]:
+    """Yield what was timed of a network in one way, with its flags: of one image, and of the largest batch, by column."""
     for task, own in _TIMED.items():
         numbers = {(row["measurement"], row["batch_size"]): row for row in rows if row["task"] == task}
         of_batches = [quantity for quantity in own if quantity.summary != "image"]
@@ -162,6 +172,7 @@ def _timed_columns(rows: Rows) -> Iterator[tuple[str, float]]:
             if quantity.summary == "rate":
                 ends = _rates(ends, batch)
             yield from zip((quantity.name, *quantity.ends), ends, strict=False)
+            yield f"{quantity.name}_flags", flags_text([row.get("flags", ())])
 
 
 def _rates(times: Iterable[float], batch: float) -> list[float]:

@@ -135,7 +135,7 @@ class Column:
 def view(table: pd.DataFrame, columns: Sequence[Column]) -> View:
     """Return the cells of a frame; columns without any value, or with the same in each row, are left out.
 
-    The flags of a number stand in a column of their own, see `bench.analysis._flag_columns.add_flags`.
+    The flags of a number stand in a column of their own, see `bench.analysis.comparison.compare_table`.
     """
     rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
     shown: list[Column] = []

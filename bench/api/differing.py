@@ -17,24 +17,26 @@ if TYPE_CHECKING:
 
 
 def diff(
-    a: Path | str,
-    b: Path | str,
+    a: Path | str | Run,
+    b: Path | str | Run,
     *,
     across: bool = False,
     floor: float | None = None,
     quantities: Collection[str] = (),
     results: Path | str = "results",
+    remark: Callable[[str], object] = warnings.warn,
 ) -> dict[str, Diff]:
     """Return what changed from one run to another on each machine that both have, by the name of the later run there.
 
     Args:
-        a: the folder of the earlier run.
-        b: the folder of the later one.
+        a: the earlier run, or its folder.
+        b: the later one, likewise.
         across: compare across devices, precisions, threads and definitions too.
         floor: what is noise where processes are too few to test, as a share; None is 0.05, or more where the ratios
             scatter or the machine's self-test found more.
         quantities: only these, such as ``["latency", "macs"]``.
         results: the folder in which a self-test of the machine is looked for.
+        remark: told which machines are in one run alone.
 
     Raises:
         ConfigError: where the runs have nothing in common, or may not be compared.
@@ -48,30 +50,10 @@ def diff(
         >>> changes["cpu-reference"].slowdowns(0.05)  # what `bench diff --fail-above 5%` fails for
         []
     """
-    earlier, later = stored_runs([a, b])
-    return diffs(
-        earlier, later, _warn, across=across, floor=floor, quantities=quantities, results=Path(results)
-    )
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=4)
-
-
-def diffs(
-    earlier: Run,
-    later: Run,
-    remark: Callable[[str], None],
-    *,
-    across: bool,
-    floor: float | None,
-    quantities: Collection[str],
-    results: Path,
-) -> dict[str, Diff]:
-    """Return what `diff` returns, of runs that were read; `remark` is told which machines are in one run alone."""
     from bench.analysis.diff import Diff
     from bench.analysis.selftest import band_of
 
+    earlier, later = stored_runs([a, b])
     pairs = same_machines(earlier, later)
     if not pairs:
         here, there = (" and ".join(run.name for run in by_machine(one)) for one in (earlier, later))
@@ -86,7 +68,7 @@ def diffs(
             across=across,
             floor=floor,
             quantities=quantities,
-            noise=band_of(results, of_later, 0.0),
+            noise=band_of(Path(results), of_later, 0.0),
         )
         for of_earlier, of_later in pairs
     }

@@ -18,25 +18,28 @@ if TYPE_CHECKING:
 
 
 def export(
-    *runs: Path | str,
+    *runs: Path | str | Run,
     form: str = "csv",
     out: Path | str | None = None,
     where: str | Sequence[str] = (),
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | Sequence[str] = (),
     force: bool = False,
+    remark: Callable[[str], None] = warnings.warn,
 ) -> str | bytes | Path:
     """Return stored results as another program reads them, or write them and return where.
 
     Args:
-        runs: folders of runs.
+        runs: folders of runs, or runs.
         form: csv, parquet, json, timm, tensorboard ...: `bench list exports` has all.
         out: a file to write, or a new folder where the format has several; None returns the text or the bytes.
         where: conditions on jobs or networks, as of `load`.
-        options: of the format, such as ``{"dataset": "ILSVRC/imagenet-1k"}``.
+        options: of the format, such as ``{"dataset": "ILSVRC/imagenet-1k"}``, or texts such as ``dataset=NAME``.
         force: replace a file that is there.
+        remark: told what is to be known of what is written.
 
     Raises:
-        ConfigError: where nothing is stored, `out` is there already or is missing, or the format has no such option.
+        ConfigError: where nothing is stored or fits, `out` is there already or is missing, or the format has no such
+            option.
         StoreError: for a folder that is no run.
         UnknownNameError: for a format that there is none of.
         UnsupportedError: where the library that writes it is not installed.
@@ -48,35 +51,17 @@ def export(
         >>> bench.export("results/cpu-reference", form="parquet", out="reference.parquet").name
         'reference.parquet'
     """
-    from bench.analysis.filter import filter_runs
-
-    left = filter_runs(by_machine(*stored_runs(runs)), each(where))
-    pairs = [f"{key}={value}" for key, value in (options or {}).items()]
-    to = None if out is None else Path(out)
-    return exported(left, form, _warn, out=to, options=pairs, force=force)
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=4)
-
-
-def exported(
-    runs: Sequence[Run],
-    form: str,
-    remark: Callable[[str], None],
-    *,
-    out: Path | None,
-    options: Sequence[str],
-    force: bool,
-) -> str | bytes | Path:
-    """Return what `export` returns, of runs that were read, each of one machine; `remark` is told what to know."""
+    from bench.analysis.filter import narrowed
     from bench.report.exports import EXPORTS, Results
 
     unit = EXPORTS.get(form)
+    if isinstance(options, Mapping):
+        options = [f"{key}={value}" for key, value in options.items()]
     given = unit.read_options(options)
+    out = None if out is None else Path(out)
     if out is not None:
         _check_free(out, force)
-    content = Results(runs, given, remark)
+    content = Results(narrowed(by_machine(*stored_runs(runs)), each(where)), given, remark)
     if content.frame.empty:
         raise ConfigError(
             f"nothing is stored in {content.names or 'no run'}", "bench run NET --name RUN measures something"

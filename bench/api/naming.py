@@ -14,12 +14,15 @@ from bench.io import JsonObject
 _KINDS = ("archs", "datasets", "backends", "executors", "figures", "exports", "configs")
 
 
-def list_units(pattern: str | None = None) -> dict[str, list[JsonObject]]:
+def list_units(
+    pattern: str | None = None, remark: Callable[[str], object] = warnings.warn
+) -> dict[str, list[JsonObject]]:
     """Return all that can be named, by kind: of each its name, and what is declared of it.
 
     Args:
         pattern: a kind (archs, datasets, backends, executors, figures, exports or configs), or a pattern of names;
             None for all.
+        remark: told what is left out.
 
     Raises:
         UnknownNameError: where nothing is called so.
@@ -29,11 +32,6 @@ def list_units(pattern: str | None = None) -> dict[str, list[JsonObject]]:
         >>> [one["name"] for one in bench.list_units("resnet15*")["archs"]]
         ['resnet152', 'resnet152_v1']
     """
-    return units_like(pattern, warnings.warn)
-
-
-def units_like(pattern: str | None, remark: Callable[[str], object]) -> dict[str, list[JsonObject]]:
-    """Return what `list_units` returns; `remark` is told what is left out."""
     kinds = [pattern] if pattern in _KINDS else list(_KINDS)
     names = None if pattern in _KINDS else pattern
     if names and names.startswith(("torchvision:", "timm:", "hf:")):

@@ -36,16 +36,19 @@ def open_executor(executor: str | Executor = "process", names: Sequence[str] = (
         made.close()
 
 
-def stored_runs(paths: Iterable[Path | str]) -> list[Run]:
+def stored_runs(given: Iterable[Path | str | Run]) -> list[Run]:
     """Return the runs of folders, for who calls a function of the API: of lines that are set aside it is warned.
+
+    What is a run already stays as it is.
 
     Raises:
         StoreError: for a folder that is no run.
     """
-    runs = [read_run(path) for path in paths]
-    for run in runs:
-        if run.rejected:
-            warnings.warn(run.set_aside, stacklevel=3)
+    runs = []
+    for one in given:
+        runs.append(one if isinstance(one, Run) else read_run(one))
+        if runs[-1] is not one and runs[-1].rejected:
+            warnings.warn(runs[-1].set_aside, stacklevel=3)
     return runs
 
 

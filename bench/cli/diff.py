@@ -55,11 +55,17 @@ def _diff(
     """
     limit = None if fail_above is None else share(fail_above, "--fail-above")
     noise = None if floor is None else share(floor, "--floor")
-    from bench.api.differing import diffs
+    from bench.api import diff as changes_of
 
     earlier, later = stored_run(a, results), stored_run(b, results)
-    changes = diffs(
-        earlier, later, note, across=across, floor=noise, quantities=words_of(quantity), results=results
+    changes = changes_of(
+        earlier,
+        later,
+        across=across,
+        floor=noise,
+        quantities=words_of(quantity),
+        results=results,
+        remark=note,
     )
     slow = [row for one in changes.values() for row in one.slowdowns(limit)] if limit is not None else []
     _print(changes, options.Format.json if as_json else form)

@@ -43,15 +43,18 @@ def _export(
     results: options.Results = Path("results"),
 ) -> None:
     """Write stored results for other programs: CSV, Parquet, JSON, timm, TensorBoard, W&B, MLflow, Hugging Face."""
-    from bench.analysis.filter import narrowed
-    from bench.api.exporting import exported
-    from bench.records.machines import by_machine
+    from bench.api import export as exported
     from bench.report.exports import EXPORTS
 
     EXPORTS.get(form)  # before anything is read
-    stored = narrowed(by_machine(*(stored_run(run, results) for run in runs)), where or ())
     made = exported(
-        stored, form, lambda text: note(f"note: {text}"), out=out, options=options or (), force=force
+        *(stored_run(run, results) for run in runs),
+        form=form,
+        out=out,
+        where=where or (),
+        options=options or (),
+        force=force,
+        remark=lambda text: note(f"note: {text}"),
     )
     if isinstance(made, Path):
         note(f"written: {made}")

@@ -34,9 +34,9 @@ def _list(
 
     Architectures, data sets, backends, executors, figures, formats of exports and experiments.
     """
-    from bench.api.naming import units_like
+    from bench.api import list_units
 
-    units = units_like(pattern, note)
+    units = list_units(pattern, note)
     if as_json:
         print_json(units)
         return

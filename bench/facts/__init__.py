@@ -94,6 +94,11 @@ def sources(of: Path | None = None) -> list[Source]:
     return known
 
 
+def speed_sources() -> list[Source]:
+    """Return the sources of speeds in `folder`, see `sources`."""
+    return [source for source in sources() if source.kind == "speed"]
+
+
 def accuracies(of: Path | None = None) -> pd.DataFrame:
     """Return published accuracies, a row for weights, a size of images and a set.
 

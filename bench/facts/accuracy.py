@@ -193,14 +193,20 @@ def architecture_of(network: str) -> str:
 
 def _without_accuracies(run: Run) -> ConfigError:
     """Return what to say of a run that has measured no accuracy."""
-    tasks = sorted({record.job.task for record in run.records})
-    of = f"only jobs of {' and '.join(tasks)}" if tasks else "no records"
-    if {"accuracy", "evaluate"} & {*tasks}:
-        of = "none of its trainings and evaluations ended well on images as they are"
+    failed = "none of its trainings and evaluations ended well on images as they are"
+    of = only_jobs_of(run, ("accuracy", "evaluate"), failed)
     return ConfigError(
         f"run {run.name} has measured no accuracy to choose by: {of}",
         "bench train NET... -d DATASET, or bench evaluate NET... --data DATASET, makes one that has",
     )
+
+
+def only_jobs_of(run: Run, wanted: Sequence[str], failed: str) -> str:
+    """Return what a run has instead of what jobs of the wanted tasks measure; `failed` where it has such jobs."""
+    tasks = sorted({record.job.task for record in run.records})
+    if {*wanted} & {*tasks}:
+        return failed
+    return f"only jobs of {' and '.join(tasks)}" if tasks else "no records"
 
 
 def _images_of(given: JsonObject) -> tuple[str, str]:

@@ -12,20 +12,15 @@ from bench.analysis.choosing import Budget
 from bench.analysis.comparison import compare_table
 from bench.analysis.frame import to_frame
 from bench.errors import ConfigError, listed, unknown_name
-from bench.facts import Source, sources, speeds
-from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies, architecture_of, left_out
+from bench.facts import Source, speed_sources, speeds
+from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies, architecture_of, left_out, only_jobs_of
 from bench.plan.task import INPUT
 from bench.records.machines import by_machine
 from bench.records.store import Run
 from bench.units import show
 
 FP32 = 4  # bytes of a parameter in a file
-_MEASURED = {  # of a comparison
-    "latency": "latency",
-    "throughput": "throughput",
-    "memory": "tensor_memory",
-    "energy": "energy",
-}
+_MEASURED = ("latency", "throughput", "memory", "energy")
 _BESIDE = [f"{cost}_{what}" for cost in ("latency", "throughput") for what in ("low", "high", "flags")]
 
 
@@ -112,7 +107,7 @@ class Candidates:
         timed = timed[~quantised]
         if timed.empty:
             raise ConfigError(f"run {run.name} has timed engines of int8 alone", _OF_INT8)
-        costs = timed.rename(columns={name: cost for cost, name in _MEASURED.items()})
+        costs = timed.rename(columns={"tensor_memory": "memory"})
         costs = costs[["network", "label", *INPUT, *_MEASURED, *_BESIDE, "macs", "parameters"]]
         costs[[*INPUT]] = costs[[*INPUT]].fillna(0).astype("int32")
         costs = costs.rename(columns={"network": "timed", "parameters": "counted"})
@@ -158,8 +153,7 @@ class Candidates:
     @staticmethod
     def machines() -> list[str]:
         """Return the machines whose speeds are published, and the names of those sources."""
-        of_speeds = [source for source in sources() if source.kind == "speed"]
-        return sorted({s.of for s in of_speeds}) + sorted(s.name for s in of_speeds)
+        return sorted({s.of for s in speed_sources()}) + sorted(s.name for s in speed_sources())
 
 
 _OF_INT8 = "what int8 has left of an accuracy `bench engines NET --data D` measures"
@@ -167,10 +161,7 @@ _OF_INT8 = "what int8 has left of an accuracy `bench engines NET --data D` measu
 
 def _without_times(run: Run) -> ConfigError:
     """Return what to say of a run from which no speed is known."""
-    tasks = sorted({record.job.task for record in run.records})
-    of = f"only jobs of {' and '.join(tasks)}" if tasks else "no records"
-    if "infer" in tasks:
-        of = "none of its jobs of infer ended well"
+    of = only_jobs_of(run, ("infer",), "none of its jobs of infer ended well")
     return ConfigError(
         f"run {run.name} holds no times of inference to choose by: {of}",
         "bench run NET... --task infer times some; bench choose without --on races them here, "
@@ -179,14 +170,10 @@ def _without_times(run: Run) -> ConfigError:
 
 
 def _speed_source(machine: str) -> Source:
-    named = [s for s in sources() if s.kind == "speed" and machine in (s.of, s.name)]
+    named = [s for s in speed_sources() if machine in (s.of, s.name)]
     if not named:
-        raise unknown_name(
-            "machine",
-            machine,
-            Candidates.machines(),
-            "`bench facts list` shows those whose speeds are published",
-        )
+        tip = "`bench facts list` shows those whose speeds are published"
+        raise unknown_name("machine", machine, Candidates.machines(), tip)
     return max(named, key=lambda source: source.recency)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from bench.errors import BenchError
-from bench.facts import Source, accuracies, sources, speeds
+from bench.errors import BenchError, listed
+from bench.facts import accuracies, speed_sources, speeds
 from bench.facts.accuracy import TIMM, TORCHVISION, Accuracies
 from bench.facts.candidates import FP32
 from bench.plan.card import ArchCard
@@ -66,15 +66,8 @@ class Known:
         if found.empty:
             raise _of_none(without, given)
         table, machines = _with_speeds(found.reset_index(drop=True))
-        return cls(
-            table.assign(file_size=FP32 * table["parameters"]),
-            machines,
-            given.word,
-            given.origin,
-            given.images,
-            without,
-            given.remark,
-        )
+        table = table.assign(file_size=FP32 * table["parameters"])
+        return cls(table, machines, given.word, given.origin, given.images, without, given.remark)
 
     def cards_of(self, cards: Iterable[ArchCard]) -> list[ArchCard]:
         """Return networks' cards with what is published of the weights that race, where they tell it of others."""
@@ -97,7 +90,7 @@ class Known:
 
 def _of_none(names: Sequence[str], accuracies: Accuracies) -> BenchError:
     """Return the error of networks that have no accuracy."""
-    named = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    named = listed(names, 5)
     if accuracies.run:
         there = ", ".join(accuracies.rows["network"].iloc[:5])
         return BenchError(
@@ -127,11 +120,7 @@ def _with_speeds(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
     counted = joined(timed.dropna(subset=["macs", "activations"]), ["macs", "activations"])
     table = table.join(counted)
-    newest = {source.of: source.name for source in sorted(_of_speeds(), key=lambda source: source.recency)}
+    newest = {source.of: source.name for source in sorted(speed_sources(), key=lambda source: source.recency)}
     for machine, source in newest.items():
         table[machine] = 1 / joined(timed[timed["source"] == source], ["throughput"])["throughput"]
     return table, tuple(newest)
-
-
-def _of_speeds() -> list[Source]:
-    return [source for source in sources() if source.kind == "speed"]

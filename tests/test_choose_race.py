@@ -23,7 +23,7 @@ from bench.analysis.frame import to_frame
 from bench.analysis.raced import Raced, _natural_cost, log_cost
 from bench.analysis.racing import LEAST, MOST, Race
 from bench.api._running import run_name
-from bench.api.racing import _AMONG, Chosen, race
+from bench.api.racing import _AMONG, Chosen, choose
 from bench.cli.app import app
 from bench.errors import BenchError, ConfigError, StoreError, UnknownNameError
 from bench.execution import EXECUTORS, Ended, Event, ExecutorKind, Send, _locks
@@ -123,7 +123,8 @@ def raced(
 ) -> tuple[Chosen, Machine]:
     machine = options.pop("executor", None) or Machine()
     options = {"name": "race", "clock": lambda: machine.clock, **options}
-    return race(budgets, among, results=tmp_path, executor=machine, **options), machine
+    options |= {one.quantity: f"{one.limit!r}{one.unit.removeprefix('1')}" for one in budgets}
+    return choose(among, results=tmp_path, executor=machine, **options), machine
 
 
 def best_within(limit: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis.flags import flags_of
-from bench.errors import BenchError
+from bench.errors import BenchError, unknown_name
 from bench.units import Better, exactly, quantity_in, show, significant
 
 # What a budget may be of: its unit, and which direction is the cheap one.
@@ -42,18 +42,26 @@ class Budget:
         Raises:
             BenchError: where it is no number above zero with a unit of the quantity.
         """
-        unit, _ = COSTS[quantity]
+        option, tip = f"--{quantity.replace('_', '-')} {text}", f"such as {_EXAMPLES[quantity]}"
         try:
-            limit = quantity_in(text, unit)
+            limit = quantity_in(text, COSTS[quantity][0])
         except ValueError as error:
-            raise BenchError(
-                f"{_option(quantity)} {text}: {error}", f"such as {_EXAMPLES[quantity]}"
-            ) from error
+            raise BenchError(f"{option}: {error}", tip) from error
         if not (math.isfinite(limit) and limit > 0):
-            raise BenchError(
-                f"{_option(quantity)} {text} is no finite number above zero", f"such as {_EXAMPLES[quantity]}"
-            )
+            raise BenchError(f"{option} is no finite number above zero", tip)
         return cls(quantity, limit)
+
+    @classmethod
+    def of_each(cls, texts: Mapping[str, str]) -> list[Budget]:
+        """Return the budgets of quantities, each read from its text.
+
+        Raises:
+            BenchError: for a quantity of which there is no budget, or a text that is none.
+        """
+        for quantity in texts:
+            if quantity not in COSTS:
+                raise unknown_name("budget", quantity, COSTS, f"there are {', '.join(COSTS)}")
+        return [cls.read(quantity, text) for quantity, text in texts.items()]
 
     @property
     def unit(self) -> str:
@@ -84,11 +92,6 @@ class Budget:
 def missed(row: pd.Series, budgets: Sequence[Budget]) -> str:
     """Return which budgets a network misses, and by how much."""
     return " and ".join(filter(None, (budget.missed(float(row[budget.quantity])) for budget in budgets)))
-
-
-def _option(quantity: str) -> str:
-    """Return how a budget of a quantity is given, such as ``--file-size``."""
-    return f"--{quantity.replace('_', '-')}"
 
 
 _EXAMPLES = {
@@ -175,7 +178,8 @@ def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int | No
                 f"no {budget.quantity} is known of any of these networks", "leave that budget out"
             )
     table = candidates.reset_index(drop=True)
-    cost = _front_of(table, budgets)
+    speeds = ("throughput", "latency")  # without a budget, the front is of the one that most networks have
+    cost = budgets[0].quantity if budgets else max(speeds, key=lambda c: table[c].count())
     table["holds"], table["excess"] = held(table, budgets)
     table["on_front"] = pareto_front(table, cost, "accuracy", COSTS[cost][1])
     return answer(table, budgets, cost, images)
@@ -194,8 +198,9 @@ def answer(table: pd.DataFrame, budgets: Sequence[Budget], cost: str, images: in
     cheap_first = COSTS[cost][1] == "lower"
     by_worth = holding.sort_values(["accuracy", cost], ascending=[False, cheap_first], kind="stable")
     best = by_worth.iloc[0] if len(by_worth) else None
-    none = table.iloc[:0]
-    rivals = none if best is None else by_worth.iloc[1:].pipe(_not_told_apart, best, images)
+    rivals = by_worth.iloc[1:]
+    if best is not None:
+        rivals = rivals[~told_apart(rivals, best, images)]
     least = 0.0 if best is None else best["accuracy"]
     beyond = table[table["on_front"] & (table["holds"] == "no") & (table["accuracy"] > least)]
     return Choice(
@@ -208,11 +213,6 @@ def answer(table: pd.DataFrame, budgets: Sequence[Budget], cost: str, images: in
         nearest=None if best is not None or table.empty else _least(table),
         dearer=None if best is None or beyond.empty else _least(beyond),
     )
-
-
-def _front_of(table: pd.DataFrame, budgets: Sequence[Budget]) -> str:
-    """Return the cost that the front is of: what the first budget is of, else the speed that most networks have."""
-    return budgets[0].quantity if budgets else max(("throughput", "latency"), key=lambda c: table[c].count())
 
 
 def _least(table: pd.DataFrame) -> pd.Series:
@@ -231,7 +231,8 @@ def held(
     verdicts, excess = np.zeros(len(table), dtype=int), np.zeros(len(table))
     for budget in budgets:
         values = table[budget.quantity]
-        ends = [table[c].fillna(values) if c in table else values for c in _ends(budget.quantity)]
+        columns = (f"{budget.quantity}_{end}" for end in ("low", "high"))
+        ends = [table[c].fillna(values) if c in table else values for c in columns]
         ratios = np.array([budget.excess(end).fillna(math.inf).to_numpy() for end in ends])
         slack = np.where(_of_one_process(table, budget.quantity), SLOW, 1.0)
         within, beyond = (ratios * slack <= 1).all(axis=0), (ratios / slack > 1).all(axis=0)
@@ -254,14 +255,6 @@ def why_open(row: pd.Series, budgets: Sequence[Budget]) -> str:
     return "the interval of its cost lies on both sides of the budget"
 
 
-def _ends(quantity: str) -> tuple[str, str]:
-    return f"{quantity}_low", f"{quantity}_high"
-
-
-def _not_told_apart(others: pd.DataFrame, best: pd.Series, images: int | None) -> pd.DataFrame:
-    return others[~told_apart(others, best, images)]
-
-
 def told_apart(others: pd.DataFrame, one: pd.Series, images: int | None) -> npt.NDArray[np.bool_]:
     """Return which accuracies differ for certain from that of one network.
 
@@ -270,10 +263,8 @@ def told_apart(others: pd.DataFrame, one: pd.Series, images: int | None) -> npt.
     their own, where these do not overlap.
     """
     if images is None:
-        above, below = (
-            others["accuracy_low"] > one["accuracy_high"],
-            others["accuracy_high"] < one["accuracy_low"],
-        )
+        above = others["accuracy_low"] > one["accuracy_high"]
+        below = others["accuracy_high"] < one["accuracy_low"]
         return np.asarray(above | below)
     variance = others["accuracy"] * (1 - others["accuracy"]) + one["accuracy"] * (1 - one["accuracy"])
     apart = (one["accuracy"] - others["accuracy"]).abs() > 1.96 * np.sqrt(variance / images)

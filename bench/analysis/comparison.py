@@ -65,7 +65,7 @@ def compare_table(frame: pd.DataFrame) -> pd.DataFrame:
     plain = reversed(Evaluations.of(frame).plain)
     evaluated = {(one.run, one.network): _evaluated(one) for one in plain}  # of several the first
     table = [
-        _NO_FLAGS | cards[shape[:2]] | evaluated.get(shape[:2], {}) | counts[shape] | doubted[shape] | way | one
+        cards[shape[:2]] | evaluated.get(shape[:2], {}) | counts[shape] | doubted[shape] | way | one
         for shape, taught in _shapes(rows, trainings)
         for way in speeds.get(shape) or [dict(zip(SHAPE, shape, strict=True))]
         for one in taught
@@ -127,8 +127,8 @@ def _cards(rows: Rows) -> Mapping[Key, Plain]:
 
 
 def _count_flags(rows: Rows) -> Mapping[Key, Plain]:
-    """Return the columns of the flags of what was counted, by network and shape."""
-    columns: defaultdict[Key, Plain] = defaultdict(dict)
+    """Return the columns of flags by network and shape: those of what was counted, and empty ones of all else."""
+    columns: defaultdict[Key, Plain] = defaultdict(_NO_FLAGS.copy)
     for row in rows:
         if column := _COUNTED.get((row["task"], row["measurement"])):
             columns[key_of(row, SHAPE)][f"{column}_flags"] = flags_text([row["flags"]])
@@ -155,7 +155,7 @@ def _speeds(rows: Rows, tails: Mapping[Key, Plain]) -> Mapping[Key, Rows]:
 
 
 def _timed_columns(rows: Rows) -> Iterator[tuple[str, object]]:
-    """Yield what was timed of a network in one way, with its flags: of one image, and of the largest batch, by column."""
+    """Yield what was timed of a network in one way, with its flags, by column: of one image, and the largest batch."""
     for task, own in _TIMED.items():
         numbers = {(row["measurement"], row["batch_size"]): row for row in rows if row["task"] == task}
         of_batches = [quantity for quantity in own if quantity.summary != "image"]

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api._choosing import choose, choose_from
+    from bench.api._choosing import choose_from
     from bench.api._comparing import compare, selftest
     from bench.api._engines import engines
     from bench.api._evaluating import evaluate
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bench.api.inspecting import env, show, training_cost
     from bench.api.naming import explain, list_units
     from bench.api.planning import Plan, jobs
+    from bench.api.racing import choose
     from bench.api.reporting import merge, write_report
     from bench.api.sharing import pull, push
     from bench.api.timing import time_layers
@@ -66,7 +67,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "_choosing": ("choose", "choose_from"),
+    "_choosing": ("choose_from",),
     "_comparing": ("compare", "selftest"),
     "_engines": ("engines",),
     "_evaluating": ("evaluate",),
@@ -78,6 +79,7 @@ _MODULES = {
     "inspecting": ("env", "show", "training_cost"),
     "naming": ("explain", "list_units"),
     "planning": ("Plan", "jobs"),
+    "racing": ("choose",),
     "reporting": ("merge", "write_report"),
     "sharing": ("pull", "push"),
     "timing": ("time_layers",),

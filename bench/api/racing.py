@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
@@ -66,8 +66,7 @@ class Chosen(Done):
     known: Known
 
 
-def race(
-    budgets: Sequence[Budget] = (),
+def choose(
     among: Network | Sequence[Network] = (),
     *,
     accuracy: str = "top1",
@@ -80,12 +79,13 @@ def race(
     argv: Sequence[str] | None = None,
     explain: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,
+    **budgets: str,
 ) -> Chosen:
-    """Measure networks until it is decided which is the most accurate within the budgets, and store the records.
+    """Race networks on this machine for the most accurate one within budgets, and store the records.
+
+    They are measured until it is decided which that is.
 
     Args:
-        budgets: each of a quantity of `bench.analysis.choosing.COSTS`; the front is of the first that is measured, or
-            else of the latency.
         among: names and globs of networks; none for those of the run that the accuracies are of, or else `_AMONG`.
         accuracy: a kind that is published, such as ``top1`` or ``real``, or the name or folder of a run with trainings
             or evaluations.
@@ -98,10 +98,18 @@ def race(
         argv: the command line to note in `run.json`.
         explain: names and globs of networks that will be asked for: that they are there is known before it begins.
         clock: tells seconds.
+        budgets: what it may cost, with the unit: latency="20ms", throughput, memory, parameters, macs, energy and
+            file_size; the front is of the first that is measured, or else of the latency.
 
     Raises:
-        BenchError: for whatever cannot be carried out as written; a job that fails is a record, not an error.
+        BenchError: for whatever cannot be carried out as written, and for a budget of what is not measured; a job that
+            fails is a record, not an error.
+
+    Example:
+        >>> chosen = bench.choose("torchvision:*", latency="20ms", minutes=5)
+        >>> chosen.comparison[["network", "latency", "latency_low", "latency_high"]]
     """
+    from bench.analysis.choosing import Budget
     from bench.facts.accuracy import Accuracies
     from bench.facts.entrants import Known
     from bench.report.race import check_explained, race_sentences, why_not
@@ -113,11 +121,12 @@ def race(
             "the batch of a race is not to be set: it is 1 for a latency, for a throughput 4 on a CPU and 64 on a GPU",
             "leave it out, or choose from a run of yours: bench choose --on RUN",
         )
+    limits = Budget.of_each(budgets)
     begin, accuracies = clock(), Accuracies.called(accuracy, results)
     names = names_of(among) or (list(accuracies.rows["network"].unique()) if accuracies.run else list(_AMONG))
     path = run_folder(results, name or run_name("choose", names))
     with open_executor(executor, names) as opened:
-        blocks = [{"task": "cost", "grid": {}}, _timed(_ONE)]
+        blocks = [{"task": "cost", "grid": {}}, _timed(_ONE, {})]
         experiment = Experiment.made(path.name, blocks).narrowed(archs=names, overrides=overrides)
         catalog = catalog_for(experiment, opened)
         cards = {card.name: card for cards in catalog.archs.values() for card in cards}
@@ -126,13 +135,15 @@ def race(
         archs = {card.name: (card,) for card in known.cards_of(cards.values())}
         catalog = replace(catalog, archs=archs)
         prepared = Prepared(experiment, catalog, ())
-        time = _Time(60 * minutes, lambda: begin + 60 * minutes - clock())
-        course = _Course(known, budgets, overrides, prepared, opened, observer or WarnsOfWaiting(), time)
+        course = _Course(
+            known, limits, overrides, prepared, opened, observer or WarnsOfWaiting(),
+            granted_s=60 * minutes, left=lambda: begin + 60 * minutes - clock(),
+        )  # fmt: skip
         with Store(path) as store:
             info = info_of(prepared, store.run, argv)
             store.write_info(info)
             course.observer.planned((), store.run, catalog)
-            course.observer.granted(time.left, len(known.table))
+            course.observer.granted(course.left, len(known.table))
             raced = course.answer(store)
             jobs = [planned.job.to_json() for planned in course.plan]
             kind = f"{known.accuracy.capitalize()}, {known.origin}"
@@ -141,21 +152,10 @@ def race(
         return Chosen(path, course.summary, raced, known)
 
 
-def _block(batch: object, shape: dict[str, object]) -> dict[str, object]:
-    return {**_timed(batch), **shape}
-
-
-def _timed(batch: object) -> dict[str, object]:
+def _timed(batch: object, shape: Mapping[str, object]) -> dict[str, object]:
+    """Return the block that times networks in a batch."""
     processes = {"timing": _TIMING, "processes": _ALONE, "timeout_s": _JOB_S}
-    return {"task": "infer", "batch_size": batch, **processes, "grid": {}}
-
-
-@dataclass(frozen=True, slots=True)
-class _Time:
-    """How many seconds were granted, and how many of them are left."""
-
-    granted_s: float
-    left: Callable[[], float]
+    return {"task": "infer", "batch_size": batch, **processes, "grid": {}, **shape}
 
 
 @dataclass(slots=True)
@@ -169,7 +169,8 @@ class _Course:
         prepared: the experiment and the catalog.
         executor: runs jobs.
         observer: told what happens.
-        time: that it may take.
+        granted_s: seconds that it may take.
+        left: tells how many of them are left.
         summary: of this invocation.
         plan: all jobs so far.
         counting: of rows of the table that are not counted, the job that would.
@@ -189,7 +190,8 @@ class _Course:
     prepared: Prepared
     executor: Executor
     observer: Observer
-    time: _Time
+    granted_s: float
+    left: Callable[[], float]
     summary: Summary = field(default_factory=Summary)
     plan: list[Planned] = field(default_factory=list)
     counting: dict[int, Planned] = field(default_factory=dict)
@@ -228,7 +230,7 @@ class _Course:
         self._take(self._stored([one for own in self.timed for one in own], store))
         while further := self._next():
             for entrant in further:
-                if self.time.left() <= 0:
+                if self.left() <= 0:
                     return "time" if self.plan else "unbegun"
                 if not self._measure(entrant, store):
                     return "cancelled"
@@ -279,7 +281,7 @@ class _Course:
         self._take_counts(self._stored(list(self.counting.values()), store, records_beside(store.path)))
 
         def left() -> float:
-            return self.time.left() - (1 - _COUNTING) * self.time.granted_s
+            return self.left() - (1 - _COUNTING) * self.granted_s
 
         jobs, step = list(self.counting.values()), self.executor.at_once
         for i in range(0, len(jobs), step):
@@ -360,7 +362,7 @@ class _Course:
     def _plan_times(self) -> None:
         """Plan what times each entrant."""
         for batch in self._batches():
-            planned = self._planned(self.entered, partial(_block, batch))
+            planned = self._planned(self.entered, partial(_timed, batch))
             self.batches |= {one.job.series(): batch for own in planned.values() for one in own}
             for entrant, row in enumerate(self.entered):
                 self.timed[entrant] += planned.get(row, ())
@@ -427,7 +429,7 @@ class _Course:
             return True
         if row in self.counting:
             self._take_counts(self._carry_out([self.counting[row]], store))
-        if self.summary.cancelled or self.time.left() <= 0:
+        if self.summary.cancelled or self.left() <= 0:
             return False
         if left := unknown():
             self._fail(entrant, self.uncountable.get(row) or f"no {left[0]} were counted")
@@ -447,7 +449,7 @@ class _Course:
         """
         if not jobs:
             return []
-        left = left or self.time.left
+        left = left or self.left
         part = run_plan(
             jobs,
             self.executor,
@@ -462,7 +464,7 @@ class _Course:
         records = [record for record in part.records if record.status not in cut]
         self.summary.records += records
         self.summary.reused += part.reused
-        self.summary.cancelled |= part.cancelled and self.time.left() > 0
+        self.summary.cancelled |= part.cancelled and self.left() > 0
         return records
 
     def _take(self, records: Sequence[Record]) -> None:

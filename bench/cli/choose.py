@@ -78,8 +78,6 @@ def _choose(
     that may matter, until the answer is decided or the time is over; with --on they are those of a run of yours, or
     what others have published of their machine, which is told.
     """
-    from bench.analysis.choosing import Budget
-
     given = {
         "latency": latency,
         "throughput": throughput,
@@ -103,15 +101,13 @@ def _choose(
         choice, candidates = choose_from(on, patterns, accuracy=accuracy, results=results, **budgets)
         print_document(choice_document(choice, candidates, explain or ()), shown)
         return
-    from bench.api.racing import race
+    from bench.api.racing import Chosen, choose
     from bench.cli._measuring import finish, measure, write_page
     from bench.report.race import race_document
 
-    limits = [Budget.read(quantity, text) for quantity, text in budgets.items()]
     with following("the answer so far"):
         done = measure(
-            race,
-            limits,
+            choose,
             patterns,
             accuracy=accuracy,
             minutes=minutes,
@@ -121,7 +117,9 @@ def _choose(
             explain=explain or (),
             quiet=quiet,
             report=report,
+            **budgets,
         )
+        assert isinstance(done, Chosen)
         if not quiet or shown != "rich":
             print_document(race_document(done.raced, done.known, explain or ()), shown)
         with following("the report"):

@@ -23,7 +23,7 @@ import pandas as pd
 from bench.analysis.choosing import Budget
 from bench.analysis.racing import _estimates, _pareto
 from bench.api import run
-from bench.api.racing import Chosen, race
+from bench.api.racing import Chosen, choose
 from bench.api.runs import open_executor
 from bench.execution import Executor
 from bench.execution.runner import Observer
@@ -94,13 +94,13 @@ def main() -> None:
     results = options.results or Path(tempfile.mkdtemp(prefix="race-"))
     budget = Budget.read("latency", options.latency)
     begin = time.monotonic()
-    done = race(
-        [budget],
+    done = choose(
         options.among,
         minutes=options.minutes,
         results=results,
         observer=_Counter("race"),
         name="race",
+        latency=options.latency,
     )
     took = (time.monotonic() - begin) / 60
     print(f"\nthe race took {took:.1f} min, {len(done.summary.records)} jobs; it says:")

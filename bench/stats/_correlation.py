@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.stats._arrays import doubled_ranks
+from bench.stats.samples import centred_ranks
 
 
 def effective_size(samples: Sequence[float]) -> float:
@@ -20,7 +20,7 @@ def effective_size(samples: Sequence[float]) -> float:
     (Geyer's initial positive sequence). Supposes a stationary series; a drift counts as correlation.
     """
     n = len(samples)
-    ranks = doubled_ranks(np.asarray(samples, dtype=np.float64)) - (n + 1.0)
+    ranks = centred_ranks(samples)
     if n < 2 or not ranks.any():
         return float(n)
     power = np.abs(np.fft.rfft(ranks, 2 * n)) ** 2
@@ -36,5 +36,5 @@ def neighbour_correlation(samples: Sequence[float]) -> float:
     Of n independent ones it is about -1 / n, so that few of them seem less correlated than they are.
     """
     n = len(samples)
-    ranks = doubled_ranks(np.asarray(samples, dtype=np.float64)) - (n + 1.0)
+    ranks = centred_ranks(samples)
     return float(ranks[1:] @ ranks[:-1] / (ranks @ ranks)) if n >= 10 and ranks.any() else math.nan

@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from bench.stats._arrays import Values, doubled_ranks
 from bench.stats.effects import Effect
-from bench.stats.samples import NONE, Floats
+from bench.stats.samples import NONE, Floats, Values, doubled_ranks
 
 ALPHA = 0.05
 _MANY = 120  # numbers in all, from which the normal approximation is as good as the exact distribution

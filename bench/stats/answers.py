@@ -131,7 +131,7 @@ class LabelOrder:
     after: Share  # of the same, in the other order
     gain: Effect  # after less before, by McNemar
     by_other: (
-        int  # of the images held out, of classes that are moved, those called by the name of the other order
+        int  # of those held out, of classes that are moved, the ones called by the name of the other order
     )
     against: int  # those of any class that speak against it
     p: float  # one-sided, that names of the other order are given no more than `_EXCHANGED` times as often; 1 of none
@@ -193,9 +193,8 @@ def _exchanged(said: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """
     kept = np.arange(len(said))
     _, names = linear_sum_assignment(said + 1e-6 * np.eye(len(said)), maximize=True)  # unused names stay
-    shares = said / np.maximum(
-        1, said.sum(1, keepdims=True)
-    )  # so that a class of many images is none of many classes
+    # As shares, so that a class of many images is none of many classes.
+    shares = said / np.maximum(1, said.sum(1, keepdims=True))
     count, cycles = connected_components(csr_array((np.ones(len(said)), (kept, names)), shape=said.shape))
     own, other = (np.bincount(cycles, shares[kept, some], minlength=count) for some in (kept, names))
     return np.where((other > _EXCHANGED * own)[cycles], names, kept)

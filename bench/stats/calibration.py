@@ -89,11 +89,8 @@ class Calibration(ToJson):
                 [_alarm([differ(*row, spread=spread) for row in rows]) for rows in in_order]
             ),
             slowed=tuple(
-                _Slowed(
-                    slowdown,
-                    Proportion.over(list(_slower(dealt, alone, slowdown, spread)), apart * len(times)),
-                )
-                for slowdown in slowdowns
+                _Slowed(share, Proportion.over([*_slower(dealt, alone, share, spread)], apart * len(times)))
+                for share in slowdowns
             ),
         )
 
@@ -201,12 +198,8 @@ class Levels:
         spreads = [robust_sd(v.tolist()) for v in logs]
         adds = [math.pi / 2 * s**2 / effective_size(v.tolist()) for s, v in zip(spreads, logs, strict=True)]
         within = float(np.mean([a * len(v) for a, v in zip(adds, logs, strict=True)]))
-        told = (
-            within,
-            len(logs),
-            float(np.mean(spreads)),
-            median([neighbour_correlation(v.tolist()) for v in logs]),
-        )
+        correlation = median([neighbour_correlation(v.tolist()) for v in logs])
+        told = (within, len(logs), float(np.mean(spreads)), correlation)
         if len(logs) < 2:
             return cls(math.nan, *told)
         apart = float(np.var([median(v.tolist()) for v in logs], ddof=1))

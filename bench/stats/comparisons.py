@@ -25,10 +25,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, stdtr
 
-from bench.stats._arrays import Values, doubled_ranks
 from bench.stats._tests import ALPHA, rank_sums, tested, welch
 from bench.stats.effects import Effect
-from bench.stats.samples import Floats
+from bench.stats.samples import Floats, Values, centred_ranks
 
 Kind = Literal["counts", "ranks", "means"]
 
@@ -73,7 +72,7 @@ def two_groups(
     return effect.ratio() if as_ratio else effect
 
 
-def over_images(differences: Floats, resamples: int = _RESAMPLES) -> Effect:
+def over_images(differences: Floats) -> Effect:
     """Return the mean of one number an image, such as the difference of two networks, by a paired bootstrap.
 
     `differences` [N] have few different values, as few as trainings make, which is what makes this fast; N
@@ -83,26 +82,25 @@ def over_images(differences: Floats, resamples: int = _RESAMPLES) -> Effect:
     if count < 2:
         return Effect.none("one test image cannot decide" if count else "no test images", n=count)
     values, times = np.unique(np.round(differences, 12), return_counts=True)
-    means = _bootstrapped(tuple(values.tolist()), tuple(times.tolist()), resamples)
+    means = _bootstrapped(tuple(values.tolist()), tuple(times.tolist()))
 
     def p_at(at: float) -> float:
         below = int(np.searchsorted(means, at, side="right"))
-        above = resamples - int(np.searchsorted(means, at, side="left"))
-        return min(1.0, 2 * (min(below, above) + 1) / (resamples + 1))
+        above = _RESAMPLES - int(np.searchsorted(means, at, side="left"))
+        return min(1.0, 2 * (min(below, above) + 1) / (_RESAMPLES + 1))
 
     ends = float(np.quantile(means, ALPHA / 2)), float(np.quantile(means, 1 - ALPHA / 2))
-    how, floor = f"paired bootstrap over {count} test images", 2 / (resamples + 1)
+    how, floor = f"paired bootstrap over {count} test images", 2 / (_RESAMPLES + 1)
     error = float(np.std(differences, ddof=1)) / math.sqrt(count)
     return tested(float(np.mean(differences)), ends, p_at, n=count, reason=how, p_floor=floor, error=error)
 
 
-@lru_cache(
-    maxsize=64
-)  # as many pairs as one evaluation is explained by, each of which is read at every stage
-def _bootstrapped(values: tuple[float, ...], times: tuple[int, ...], resamples: int) -> Floats:
+# As many pairs are kept as one evaluation is explained by, each of which is read at every stage.
+@lru_cache(maxsize=64)
+def _bootstrapped(values: tuple[float, ...], times: tuple[int, ...]) -> Floats:
     """Return the means of samples drawn anew from values that were there so many times each, in order."""
     count = sum(times)
-    drawn = np.random.default_rng(0).multinomial(count, np.array(times) / count, size=resamples)
+    drawn = np.random.default_rng(0).multinomial(count, np.array(times) / count, size=_RESAMPLES)
     return np.sort(drawn @ np.array(values) / count)
 
 
@@ -135,7 +133,7 @@ def correlation(x: Values, y: Values, of: str = "networks") -> Effect:
     `of` is what counts as one, in the plural. The interval is Fisher's with the variance of Bonett and Wright. A
     perfect correlation, which would have none, is given that of the next lower one.
     """
-    a, b = (_centred_ranks(np.asarray(v, dtype=np.float64)) for v in (x, y))
+    a, b = (centred_ranks(v) for v in (x, y))
     n = len(a)
     if n < 6 or not a.any() or not b.any():
         why = "cannot decide a trend: at least 6" if n < 6 else "do not differ in it"
@@ -145,7 +143,7 @@ def correlation(x: Values, y: Values, of: str = "networks") -> Effect:
     highest = 1 - 12 / (n * (n * n - 1))
     z = math.atanh(max(-highest, min(highest, rho)))
     error = math.sqrt((1 + rho**2 / 2) / (n - 3))
-    half = NormalDist().inv_cdf(1 - ALPHA / 2) * error
+    half = _NORMAL * error
 
     def p_at(at: float) -> float:
         if at:
@@ -158,7 +156,3 @@ def correlation(x: Values, y: Values, of: str = "networks") -> Effect:
 
     ends, how = (math.tanh(z - half), math.tanh(z + half)), f"Spearman's rho over {n} {of}"
     return tested(rho, ends, p_at, n=n, reason=how, p_floor=2 / math.factorial(n))
-
-
-def _centred_ranks(values: Floats) -> Floats:
-    return np.asarray(doubled_ranks(values) - (len(values) + 1.0), dtype=np.float64)

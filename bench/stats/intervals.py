@@ -40,6 +40,7 @@ _Method = Literal["t of logarithms", "order statistics", "none"]
 
 _ONE_PROCESS = "one process: its interval says nothing of the next one"
 _ORDERED = 5  # processes, from which their range holds the median in 94 % of cases
+_CONFIDENCE = 0.95  # of all intervals, where nothing else is said
 _FEW = 6  # independent samples' worth, below which `Interval.within_one` covers less than 90 %
 
 
@@ -55,7 +56,7 @@ class Interval:
     note: str = ""  # what it does not say, or why there is none; empty where nothing is to be said
 
     @classmethod
-    def over_processes(cls, medians: Sequence[float], confidence: float = 0.95) -> Interval:
+    def over_processes(cls, medians: Sequence[float]) -> Interval:
         """Return the interval of a time from one number of each of several processes.
 
         The time is the median over processes: others' work on the machine only slows a process down, and a mean would
@@ -75,26 +76,26 @@ class Interval:
             note = _ONE_PROCESS if logs else "no process"
             return cls(median(medians), *NONE, len(logs), "none", note)
         few = len(logs) < _ORDERED
-        low, high = mean_interval(logs, confidence) if few else _interpolated_interval(logs, confidence)
+        low, high = mean_interval(logs) if few else _interpolated_interval(logs)
         method: _Method = "t of logarithms" if few else "order statistics"
         return cls(math.exp(median(logs)), math.exp(low), math.exp(high), len(logs), method)
 
     @classmethod
-    def for_next(cls, medians: Sequence[float], confidence: float = 0.95) -> Interval:
+    def for_next(cls, medians: Sequence[float]) -> Interval:
         """Return between which numbers the median of one more process lies: Student's t of the logarithms.
 
         It supposes that they are normal; how heavy the tails are matters more to it than to `over_processes`.
         """
         logs = _logarithms(medians)
         if len(logs) < 2:
-            return Interval.over_processes(medians, confidence)
-        low, high = mean_interval(logs, confidence)
+            return Interval.over_processes(medians)
+        low, high = mean_interval(logs)
         centre, half = (low + high) / 2, (high - low) / 2 * math.sqrt(len(logs) + 1)
         ends = math.exp(centre - half), math.exp(centre + half)
         return cls(math.exp(centre), *ends, len(logs), "t of logarithms")
 
     @classmethod
-    def within_one(cls, samples: Sequence[float], confidence: float = 0.95) -> Interval:
+    def within_one(cls, samples: Sequence[float]) -> Interval:
         """Return the interval of the median within one process, for samples that are correlated.
 
         Order statistics as far from the middle as Student's t of the effective size says. Simulated with AR(1) series
@@ -106,22 +107,22 @@ class Interval:
         values = finite(samples)
         ordered = sorted(values)
         n, middle = len(values), median(ordered)
-        if median_ranks(n, confidence) is None:
+        if median_ranks(n) is None:
             return cls(middle, *NONE, n, "none", f"{_ONE_PROCESS}; {n} samples are too few for one")
         worth = max(effective_size(values), 2.0)
-        half = float(stdtrit(worth - 1, (1 + confidence) / 2)) / (2 * math.sqrt(worth))
+        half = float(stdtrit(worth - 1, (1 + _CONFIDENCE) / 2)) / (2 * math.sqrt(worth))
         low, high = max(0, math.floor((0.5 - half) * n)), min(n, math.ceil((0.5 + half) * n)) - 1
         few = f"; {n} correlated samples are worth {worth:.0f}" if worth < _FEW else ""
         return cls(middle, ordered[low], ordered[high], n, "order statistics", _ONE_PROCESS + few)
 
 
-def mean_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+def mean_interval(samples: Sequence[float]) -> tuple[float, float]:
     """Return Student's t interval of the mean; NaN for fewer than two samples."""
     values = finite(samples)
     n = len(values)
     if n < 2:
         return NONE
-    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * sd(values) / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + _CONFIDENCE) / 2)) * sd(values) / math.sqrt(n)
     return (mean(values) - half, mean(values) + half)
 
 
@@ -132,11 +133,11 @@ def _logarithms(times: Sequence[float]) -> list[float]:
     return [math.log(v) for v in values]
 
 
-def _interpolated_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+def _interpolated_interval(samples: Sequence[float]) -> tuple[float, float]:
     """Return the interval of the median of independent samples, between those of two neighbouring pairs of ranks.
 
     Pairs of order statistics hold it with a few probabilities alone, of 8 samples with 93.0 and 99.2 %; the ends are
-    interpolated so that about `confidence` comes out for any distribution. Where even the range holds it less often,
+    interpolated so that about 95 % comes out for any distribution. Where even the range holds it less often,
     it is the range. At least two samples; NaN and infinities are left out.
 
     Source: Hettmansperger and Sheather, Confidence intervals based on interpolated order statistics, Statistics and
@@ -144,12 +145,12 @@ def _interpolated_interval(samples: Sequence[float], confidence: float = 0.95) -
     """
     values = sorted(finite(samples))
     n = len(values)
-    ranks = median_ranks(n, confidence)
+    ranks = median_ranks(n)
     if ranks is None:
         return (values[0], values[-1])
-    k = ranks[0] + 1  # the k-th from either end hold it with at least `confidence`, the next ones with less
+    k = ranks[0] + 1  # the k-th from either end hold it with at least 95 %, the next ones with less
     wide, narrow = (1 - 2 * float(bdtr(float(at - 1), n, 0.5)) for at in (k, k + 1))
-    part = (wide - confidence) / (wide - narrow)
+    part = (wide - _CONFIDENCE) / (wide - narrow)
     inwards = (n - k) * part / (k + (n - 2 * k) * part)
     low = values[k - 1] + inwards * (values[k] - values[k - 1])
     return (low, values[n - k] - inwards * (values[n - k] - values[n - k - 1]))
@@ -163,7 +164,7 @@ class _Percentile:
     needed: int
 
 
-def _percentile_within(samples: Sequence[float], share: float, confidence: float = 0.95) -> _Percentile:
+def _percentile_within(samples: Sequence[float], share: float) -> _Percentile:
     """Return the quantile below which a share of the samples lies, 0.99 of p99, with its order-statistic interval.
 
     Exact for independent samples. Correlated ones count for their effective size, which is of their middle: far out
@@ -173,8 +174,8 @@ def _percentile_within(samples: Sequence[float], share: float, confidence: float
     values = finite(samples)
     n = len(values)
     worth = max(1, math.floor(effective_size(values))) if n else 1
-    needed = math.ceil(_least_samples(share, confidence) * max(n, 1) / worth)
-    ranks = _quantile_ranks(min(worth, n), share, confidence)
+    needed = math.ceil(_least_samples(share) * max(n, 1) / worth)
+    ranks = _quantile_ranks(min(worth, n), share)
     if ranks is None:
         return _Percentile(None, max(needed, n + 1))
     ordered = sorted(values)
@@ -183,7 +184,7 @@ def _percentile_within(samples: Sequence[float], share: float, confidence: float
     return _Percentile(Interval(estimate, ordered[low], ordered[high], n, "order statistics"), needed)
 
 
-def percentile(processes: Sequence[Sequence[float]], share: float, confidence: float = 0.95) -> _Percentile:
+def percentile(processes: Sequence[Sequence[float]], share: float) -> _Percentile:
     """Return the median over processes of the quantile of each, 0.99 of p99, with its interval over processes.
 
     The process is the unit, as of the median: the tail of all samples as one series is that of the slow processes, and
@@ -198,7 +199,6 @@ def percentile(processes: Sequence[Sequence[float]], share: float, confidence: f
     Args:
         processes: samples of each in the order taken; NaN and infinities are left out, and processes without samples.
         share: of the samples that lies below, between 0 and 1.
-        confidence: with which the interval holds it.
 
     Returns:
         The interval without ends where a clock too coarse tells a process no time above zero.
@@ -207,14 +207,14 @@ def percentile(processes: Sequence[Sequence[float]], share: float, confidence: f
     """
     series = [values for samples in processes if (values := finite(samples))]
     if len(series) < 2:
-        return _percentile_within(series[0] if series else (), share, confidence)
+        return _percentile_within(series[0] if series else (), share)
     needed = math.ceil(round(1 / min(share, 1 - share), 6))
     if min(map(len, series)) < needed:
         return _Percentile(None, needed)
     own = [_unbiased(values, share) for values in series]
     if min(own) <= 0:
         return _Percentile(Interval(median(own), *NONE, len(own), "none", "a time is not above zero"), needed)
-    return _Percentile(Interval.over_processes(own, confidence), needed)
+    return _Percentile(Interval.over_processes(own), needed)
 
 
 def _unbiased(samples: Sequence[float], share: float) -> float:
@@ -233,13 +233,13 @@ def _unbiased(samples: Sequence[float], share: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int] | None:
+def median_ranks(n: int, confidence: float = _CONFIDENCE) -> tuple[int, int] | None:
     """Return the ranks (from 0) that bound the median, alike from both ends; None of n < 6 at 95 %."""
     return _quantile_ranks(n, 0.5, confidence)
 
 
 @lru_cache(maxsize=4096)
-def _quantile_ranks(n: int, share: float, confidence: float = 0.95) -> tuple[int, int] | None:
+def _quantile_ranks(n: int, share: float, confidence: float = _CONFIDENCE) -> tuple[int, int] | None:
     """Return the ranks (from 0) of the order statistics that bound a quantile with at least `confidence`.
 
     The count of samples below it is binomial(n, share): the k-th smallest lies beyond it with probability P(X < k).
@@ -258,26 +258,14 @@ def _quantile_ranks(n: int, share: float, confidence: float = 0.95) -> tuple[int
     return (low - 1, n - high) if low and high else None
 
 
-def _least_samples(share: float, confidence: float = 0.95) -> int:
+def _least_samples(share: float) -> int:
     """Return how many samples an interval of a quantile needs at least: 6 of the median, 368 of the 99th percentile."""
-    return math.ceil(math.log((1 - confidence) / 2) / math.log(max(share, 1 - share)))
+    return math.ceil(math.log((1 - _CONFIDENCE) / 2) / math.log(max(share, 1 - share)))
 
 
 def _from_below(n: int, share: float, tail: float) -> int:
     """Return the largest k with P(X < k) <= tail, of X binomial(n, share); 0 where there is none."""
-
-    def misses(k: int) -> float:
-        return float(bdtr(float(k - 1), n, share)) if k > 0 else 0.0
-
-    if n < 1:
-        return 0
-    wide = NormalDist().inv_cdf(1 - tail) * math.sqrt(n * share * (1 - share))
-    k = max(0, int(n * share - wide))  # near enough that few steps remain
-    while misses(k) > tail:
-        k -= 1
-    while k < n and misses(k + 1) <= tail:
-        k += 1
-    return k
+    return int(np.searchsorted(bdtr(np.arange(n, dtype=np.float64), n, share), tail, side="right"))
 
 
 # --- many samples at once ---
@@ -367,7 +355,7 @@ def below_chance(share: float, n: int | float | None, chance: float) -> bool:
     return share < chance - slack
 
 
-def binomial_interval(count: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def binomial_interval(count: float, n: int, confidence: float = _CONFIDENCE) -> tuple[float, float]:
     """Return the exact interval of a binomial share; it covers at least what it says, and NaN of no trial.
 
     `count` need not be whole where n is what dependent trials are worth.
@@ -380,16 +368,16 @@ def binomial_interval(count: float, n: int, confidence: float = 0.95) -> tuple[f
     return low, high
 
 
-def wilson_interval(count: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(count: float, n: int) -> tuple[float, float]:
     """Return Wilson's score interval of a share; NaN of no trial.
 
-    It is inside of 0 to 1 by itself, and holds the share with about `confidence` on average, in single cases with some
+    It is inside of 0 to 1 by itself, and holds the share with about 95 % on average, in single cases with some
     points less or more; of a share within a few counts of 0 or 1 with less. Where each is to hold with at least what is
     said, see `binomial_interval`, which is wider.
     """
     if not n:
         return NONE
-    z, share = NormalDist().inv_cdf((1 + confidence) / 2), count / n
+    z, share = NormalDist().inv_cdf((1 + _CONFIDENCE) / 2), count / n
     weight = 1 / (1 + z * z / n)
     centre = weight * (share + z * z / (2 * n))
     half = weight * z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))

@@ -79,13 +79,15 @@ class Reliability(ToJson):
         known = ~np.isnan(confidence)
         confidence, correct = confidence[known], correct[known]
         if not len(confidence):
-            return cls(math.nan, math.nan, math.nan, math.nan, math.nan, ())
+            return cls(*[math.nan] * 5, ())
         place = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(np.int64)
         images = np.bincount(place, minlength=bins)
         sums = np.asarray(np.bincount(place, confidence, bins), dtype=np.float64)
         right = np.bincount(place, correct, bins)
         made = [
-            _bin(*one) for one in zip(sums.tolist(), right.tolist(), images.tolist(), strict=True) if one[2]
+            _Bin(s / n, r / n, *wilson_interval(r, n), n)
+            for s, r, n in zip(sums.tolist(), right.tolist(), images.tolist(), strict=True)
+            if n
         ]
         error = float(np.abs(right - sums).sum() / len(confidence))
         drawn = _by_chance(confidence, place, sums)
@@ -97,10 +99,6 @@ class Reliability(ToJson):
             p=(int((drawn >= error * (1 - 1e-12)).sum()) + 1) / (_DRAWS + 1),
             bins=tuple(made),
         )
-
-
-def _bin(confidences: float, right: float, images: int) -> _Bin:
-    return _Bin(confidences / images, right / images, *wilson_interval(right, images), images)
 
 
 def _by_chance(confidence: Floats, place: npt.NDArray[np.int64], sums: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Samples: centre and spread, computed when reading and never stored instead of them. NaN is no sample."""
+"""Samples: centre, spread and ranks, computed when reading and never stored instead of them. NaN is no sample."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Values = Sequence[float] | Floats
 NONE = (math.nan, math.nan)  # the interval of what has none
 
 
@@ -106,3 +107,14 @@ def mean_with_misses(values: Sequence[float]) -> float:
 def median_ratio(of: Sequence[float], against: Sequence[float]) -> float:
     """Return the median ratio of two things that one process measured in turn; what has no partner is left out."""
     return median([a / b for a, b in zip(of, against, strict=False) if b > 0])
+
+
+def doubled_ranks(values: Floats) -> npt.NDArray[np.int64]:
+    """Return twice the ranks (from 1), whole numbers also where ties share the middle one."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((2 * np.cumsum(counts) - counts + 1)[places], dtype=np.int64)
+
+
+def centred_ranks(values: Values) -> Floats:
+    """Return twice the ranks less their mean."""
+    return doubled_ranks(np.asarray(values, dtype=np.float64)) - (len(values) + 1.0)

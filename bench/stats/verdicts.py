@@ -22,10 +22,9 @@ from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
-from bench.stats._arrays import Values
 from bench.stats._tests import ALPHA, rank_sums, signed_ranks, welch
 from bench.stats.effects import Effect, Verdict
-from bench.stats.samples import NONE, Floats, finite, median, robust_sd
+from bench.stats.samples import NONE, Floats, Values, finite, median, robust_sd
 from bench.units import DASH, Better
 
 Expectation = Literal["higher", "lower", "same"]
@@ -162,7 +161,6 @@ def differ(
     band: float = BAND,
     better: Better = "lower",
     unit: str = "s",
-    of: str = "processes",
     spread: float = 0.0,
 ) -> Effect:
     """Return the ratio B / A with its verdict on its own; `corrected(effects, "suspected")` makes it one of several.
@@ -174,7 +172,6 @@ def differ(
         band: a ratio this near to one is the same to a user.
         better: which direction is an improvement.
         unit: of the quantity, see `_verdict`.
-        of: what the numbers are of, for the reason.
         spread: the standard deviation of a process's logarithm, by all that was timed; see `_drawn_in`. 0 draws nothing
             in.
     """
@@ -183,13 +180,13 @@ def differ(
     if not n or min(one.min(), other.min()) <= 0:
         return Effect.none("a ratio needs numbers above zero" if n else "no value", n=n)
     if n < ENOUGH:
-        return _suspicion(one, other, floor, of)
+        return _suspicion(one, other, floor)
     plain = np.log(other), np.log(one)
     logs = _drawn_in(plain[0], spread), _drawn_in(plain[1], spread)
     far = sum(int((before != after).sum()) for before, after in zip(plain, logs, strict=True))
-    effect = welch(*logs, f"{of}, of logarithms{f', {far} of them drawn in' if far else ''}", safe=True)
+    effect = welch(*logs, f"processes, of logarithms{f', {far} of them drawn in' if far else ''}", safe=True)
     if math.isnan(effect.p):  # no spread, such as of memory
-        effect = rank_sums(*logs, of)
+        effect = rank_sums(*logs, "processes")
     return _decide_ratio(effect.ratio(), band, better=better, unit=unit)
 
 
@@ -229,10 +226,10 @@ def centres(a: Sequence[float], b: Sequence[float], spread: float = 0.0) -> tupl
     return math.exp(before), math.exp(after)
 
 
-def _suspicion(a: Floats, b: Floats, floor: float, of: str) -> Effect:
+def _suspicion(a: Floats, b: Floats, floor: float) -> Effect:
     """Return what too few processes say: suspected where each of one run is beyond the floor of each of the other."""
     n, sizes = min(len(a), len(b)), f"{len(a)}" if len(a) == len(b) else f"{len(a)} and {len(b)}"
-    reason = f"n = {sizes} {of} cannot decide: at least {ENOUGH} in each run"
+    reason = f"n = {sizes} processes cannot decide: at least {ENOUGH} in each run"
     before, after = centres(a.tolist(), b.tolist())
     low, high = float(b.min() / a.max()), float(b.max() / a.min())
     beyond = low > 1 + floor or high < 1 / (1 + floor)

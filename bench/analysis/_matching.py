@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from bench.analysis.machine import device_name, dig, torch_version
-from bench.errors import ConfigError
+from bench.errors import ConfigError, listed
 from bench.io import JsonObject
 from bench.plan.job import Job, unnumbered
 from bench.plan.task import TASKS
@@ -236,14 +236,9 @@ def _refused(what: str, a: str, b: str) -> ConfigError:
 
 
 def _nothing(a: Run, b: Run, ones: Iterable[Repeats], others: Iterable[Repeats]) -> ConfigError:
-    def has(run: Run, every: Iterable[Repeats]) -> str:
-        labels = [repeats.label for repeats in every]
-        more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
-        return f"{run.name} has {', '.join(labels[:3]) or 'no record'}{more}"
-
-    return ConfigError(
-        f"the runs {a.name} and {b.name} have no job in common", f"{has(a, ones)}; {has(b, others)}"
-    )
+    has, there = (listed(repeats.label for repeats in every) or "no record" for every in (ones, others))
+    message = f"the runs {a.name} and {b.name} have no job in common"
+    return ConfigError(message, f"{a.name} has {has}; {b.name} has {there}")
 
 
 def _batches(repeats: Repeats) -> set[float]:

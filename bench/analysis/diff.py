@@ -22,7 +22,7 @@ from bench.analysis._counts import COUNTS
 from bench.analysis._matching import Matching, Repeats, match, names_of
 from bench.errors import StoreError, unknown_name
 from bench.io import finite_json
-from bench.records.flags import OF_SAMPLES
+from bench.records.flags import OF_OTHERS, OF_SAMPLES
 from bench.records.outputs import Answers
 from bench.records.record import Measurement
 from bench.records.store import Run
@@ -34,17 +34,7 @@ from bench.stats.verdicts import BAND, CHANGED, FLOOR, centres, differ, of_count
 from bench.units import Better
 
 _SCATTERED = 6  # ratios, from which their scatter tells of the noise
-_DOUBTED = {
-    "noisy",
-    "unsteady",
-    "few_samples",
-    "contended",
-    "stolen",
-    "swapping",
-    "throttled",
-    "clock_varied",
-    "shared_device",
-}
+_DOUBTED = {*OF_SAMPLES, *OF_OTHERS, "swapping", "throttled", "clock_varied"}
 _HOST_METER = "process high-water mark"
 _ACCURACY_BAND = 0.005  # of the accuracy; half a percent of it is the same to a user
 _TIMES = ("s", "1/s")
@@ -263,9 +253,7 @@ def _spread(matching: Matching) -> float:
 
 def _rows(one: Repeats, other: Repeats, noise: _Noise, quantities: Collection[str]) -> Iterator[Change]:
     ours, theirs = one.measurements(quantities), other.measurements(quantities)
-    for name in ours:
-        if name in theirs:
-            yield _change(one, name, ours[name], theirs[name], noise)
+    yield from (_change(one, name, ours[name], theirs[name], noise) for name in ours if name in theirs)
 
 
 def _change(
@@ -325,11 +313,16 @@ def _measured(a: Sequence[Measurement], b: Sequence[Measurement], noise: _Noise)
     Numbers in doubt make nothing certain, and those of one process a run raise no suspicion either.
     """
     ones, others = ([median(m.samples) for m in side] for side in (a, b))
-    if _of_host(a, b):
-        return _host_memory(median(ones), median(others), noise.floor, a[0])
+    if of_host := _of_host(a, b):
+        ones, others = [median(ones)], [median(others)]
     effect = differ(ones, others, floor=noise.floor, better=a[0].better, unit=a[0].unit, spread=noise.spread)
     if math.isnan(effect.estimate):
         return effect
+    beyond = f"{'' if effect.verdict == 'suspected' else 'not '}beyond the noise floor of ±{100 * noise.floor:.3g} %"
+    if of_host:
+        same = ones == others
+        reason = "equal in both runs" if same else f"{beyond}; {_HOST_MEMORY}"
+        return replace(effect, verdict="same" if same else effect.verdict, reason=reason)
     doubts = sorted(_DOUBTED & {flag for m in (*a, *b) for flag in m.flags})
     if len(ones) > 1 or len(others) > 1:
         return _in_doubt(effect, [flag for flag in doubts if flag not in OF_SAMPLES])
@@ -337,8 +330,7 @@ def _measured(a: Sequence[Measurement], b: Sequence[Measurement], noise: _Noise)
         return replace(effect, verdict="same", reason="equal in one process a run")
     if doubts:
         return replace(effect, verdict="undecided", reason=f"{_ALONE}; flagged {', '.join(doubts)}")
-    beyond = "beyond" if effect.verdict == "suspected" else "not beyond"
-    return replace(effect, reason=f"{_ALONE}; {beyond} the noise floor of ±{100 * noise.floor:.3g} %")
+    return replace(effect, reason=f"{_ALONE}; {beyond}")
 
 
 def _in_doubt(effect: Effect, doubts: Sequence[str]) -> Effect:
@@ -350,23 +342,12 @@ def _in_doubt(effect: Effect, doubts: Sequence[str]) -> Effect:
 
 
 def _of_host(a: Sequence[Measurement], b: Sequence[Measurement]) -> bool:
-    """Return whether a quantity of two runs is the high-water mark of processes."""
-    return _HOST_METER in (a[0].detail.get("meter"), b[0].detail.get("meter"))
-
-
-def _host_memory(a: float, b: float, floor: float, one: Measurement) -> Effect:
-    """Return the effect of a high-water mark, of which a run has one number however many its processes are.
+    """Return whether a quantity of two runs is the high-water mark of processes: one number, however many these are.
 
     They are forked from one server, whose allocator decides where tensors come to lie: processes of a run differ by
     0.1 %, runs of the same by up to 6 %, and a test of the processes would call the runs different for certain.
     """
-    effect = differ([a], [b], floor=floor, better=one.better, unit=one.unit)
-    if math.isnan(effect.estimate):
-        return effect
-    if a == b:
-        return replace(effect, verdict="same", reason="equal in both runs")
-    beyond = "beyond" if effect.verdict == "suspected" else "not beyond"
-    return replace(effect, reason=f"{beyond} the noise floor of ±{100 * floor:.3g} %; {_HOST_MEMORY}")
+    return _HOST_METER in (a[0].detail.get("meter"), b[0].detail.get("meter"))
 
 
 _TOGETHER = "nearly all times moved together, and nothing that is known differs: the machine may have"

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
-
 from bench.errors import listed
 from bench.io import finite_json
 from bench.plan.settings import Timed
@@ -121,11 +119,9 @@ class EngineRow:
     @cached_property
     def worth(self) -> _Worth:
         """Whether it is worth it to take it instead of eager."""
-        if (
-            self.latency is None
-            or doubts(self.flags_of_time)
-            or self.speedup.verdict in ("suspected", "undecided")
-        ):
+        if self.latency is None or doubts(self.flags_of_time):
+            return "open"
+        if self.speedup.verdict in ("suspected", "undecided"):
             return "open"
         if self.speedup.verdict != "faster":
             return "not worth it"
@@ -429,16 +425,16 @@ class _Answered:
     """What a network said of images, by backend and precision; held against what it said in eager."""
 
     def __init__(self, run: Run, evaluations: Sequence[Record]) -> None:
-        self.run = run
-        ok = [r for r in evaluations if r.status == "ok"]
-        last = next(reversed(ok or evaluations), None)
-        self.data = "" if last is None else _data(last)
-        images = None if last is None else _images(last)
-        every = {
-            (r.job.settings.given.get("backend", "eager"), r.job.settings.given.get("precision", "fp32")): r
-            for r in evaluations
-            if _images(r) == images
-        }
+        self.run, self.data = run, ""
+        every: dict[tuple[str, str], Record] = {}
+        if evaluations:
+            last = ([r for r in evaluations if r.status == "ok"] or evaluations)[-1]
+            given = last.job.settings.given
+            self.data = f"{given.get('data', '')} {given.get('split', 'val')}"
+            for record in evaluations:
+                given = record.job.settings.given
+                if _images(record) == _images(last):
+                    every[given.get("backend", "eager"), given.get("precision", "fp32")] = record
         self.records = {way: r for way, r in every.items() if r.status == "ok"}
         self.failed = {way: r for way, r in every.items() if r.status != "ok"}
 
@@ -457,16 +453,17 @@ class _Answered:
         counted = int(top1.detail["correct"]), int(top1.detail["images"])
         if (backend, precision) == _EAGER:
             return _Accuracy(self.data, *counted, Effect.none("eager itself"), top1.flags)
-        of_eager = self.records[_EAGER].measurement("top1") if _EAGER in self.records else None
-        of_both = () if of_eager is None else set(of_eager.flags) - _OF_NETWORK
+        eagers = self.records[_EAGER].measurement("top1") if _EAGER in self.records else None
+        of_both = () if eagers is None else set(eagers.flags) - _OF_NETWORK
         flags = tuple(flag for flag in top1.flags if flag not in of_both)
         own = Answers.read(self.run.path, record)
         if own is None or self.eager is None:
             why = self.untested(*_EAGER)
             lacks = f"eager's was not tested: {why}" if why else "no answers of both are stored"
             return _Accuracy(self.data, *counted, Effect.none(lacks), flags)
-        pairs = _paired(self.eager, own)
-        return _Accuracy(self.data, int(pairs[1].sum()), len(pairs[1]), matched(*pairs), flags)
+        places = zip((self.eager, own), self.eager.places_shared(own), strict=True)
+        of_eager, right = (one.top5[at, 0] == one.labels[at] for one, at in places)
+        return _Accuracy(self.data, int(right.sum()), len(right), matched(of_eager, right), flags)
 
     def untested(self, backend: str, precision: str) -> str:
         """Return how the evaluation of an engine failed; empty where it did not, or none was asked for."""
@@ -481,11 +478,6 @@ _OF_NETWORK = {"random_weights", "answers_vary", "changes_itself"}
 """Doubts about a network's answers: where they say nothing, nothing is left or lost of them."""
 
 
-def _data(record: Record) -> str:
-    given = record.job.settings.given
-    return f"{given.get('data', '')} {given.get('split', 'val')}"
-
-
 def _images(record: Record) -> str:
     """Return what tells the images of an evaluation from others, those that lay in a folder before among them."""
     given = record.job.settings.content
@@ -493,15 +485,3 @@ def _images(record: Record) -> str:
 
 
 _OF_IMAGES = ("data", "split", "limit", "data_sha256", "transform", "corruption")
-
-
-def _paired(eager: Answers, own: Answers) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of the images that both have answered each tells right."""
-    places = {name: i for i, name in enumerate(own.images)}
-    both = [(i, places[name]) for i, name in enumerate(eager.images) if name in places]
-    mine, others = (
-        (np.array(side, dtype=np.int64) for side in zip(*both, strict=True))
-        if both
-        else (np.array([], int),) * 2
-    )
-    return eager.top5[mine, 0] == eager.labels[mine], own.top5[others, 0] == own.labels[others]

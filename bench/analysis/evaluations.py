@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -174,7 +174,7 @@ class Evaluation:
         low, high = self.top1.interval
         low5, high5 = self.top5.interval
         reliable = self.reliability
-        plain: dict[str, object] = finite_json(
+        return finite_json(
             {
                 "run": self.run,
                 "network": self.network,
@@ -197,7 +197,6 @@ class Evaluation:
                 "flags": list(self.flags),
             }
         )
-        return plain
 
     def same_images(self, other: Evaluation) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Return whether each told the images right that both have answered, in the same order."""
@@ -213,19 +212,10 @@ class Evaluation:
         rows = []
         for label in np.unique(answers.labels).tolist():
             own = said[answers.labels == label]
-            wrong = own[(own != label)]
-            others, counts = np.unique(wrong, return_counts=True)
-            most = int(counts.argmax()) if len(counts) else -1
-            name = (
-                ""
-                if most < 0
-                else names[others[most]]
-                if others[most] >= 0
-                else "a class of none of the images"
-            )
-            rows.append(
-                ClassShare(names[label], Share.of(own == label), name, int(counts[most]) if most >= 0 else 0)
-            )
+            wrong = Counter(sorted(own[own != label].tolist()))  # of two as often, the first
+            other, times = wrong.most_common(1)[0] if wrong else (None, 0)
+            name = "" if other is None else names[other] if other >= 0 else "a class of none of the images"
+            rows.append(ClassShare(names[label], Share.of(own == label), name, times))
         return rows
 
     @property
@@ -389,8 +379,7 @@ class Pair:
     def to_json(self) -> dict[str, object]:
         """Return plain values in one level; what is not a number is None."""
         own = {"network": self.network, "baseline": self.baseline, "data": self.data, "images": self.images}
-        plain: dict[str, object] = finite_json({**own, **self.effect.to_json("difference")})
-        return plain
+        return finite_json({**own, **self.effect.to_json("difference")})
 
 
 def _twos(group: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Evaluation]]:
@@ -436,8 +425,7 @@ class Agreement:
         low, high = self.equal.interval
         names = {"network": self.network, "data": self.data, "one": self.one, "other": self.other}
         equal = {"equal": self.equal.count, "images": self.equal.images, "equal_low": low, "equal_high": high}
-        plain: dict[str, object] = finite_json({**names, **equal, **self.effect.to_json("difference")})
-        return plain
+        return finite_json({**names, **equal, **self.effect.to_json("difference")})
 
 
 def _agreement(one: Evaluation, other: Evaluation) -> Agreement:
@@ -451,10 +439,8 @@ def _agreement(one: Evaluation, other: Evaluation) -> Agreement:
     a, b = one.answers, other.answers
     first = np.zeros(0, dtype=np.int32)
     said = [first if w is None else w.top5[at, 0] for w, at in zip((a, b), places, strict=True)]
-    effect = paired(*one.same_images(other))
-    return Agreement(
-        one.network, one.data, words[0], words[1], Share.of(np.asarray(said[0] == said[1])), effect
-    )
+    equal = Share.of(np.asarray(said[0] == said[1]))
+    return Agreement(one.network, one.data, words[0], words[1], equal, paired(*one.same_images(other)))
 
 
 def _word(key: str, value: object) -> str:
@@ -484,14 +470,12 @@ class Robustness:
     @property
     def whole(self) -> bool:
         """Whether it is over all fifteen corruptions at all five severities."""
-        return len(self.shares) == len(NAMES) and all(
-            len(one) == len(SEVERITIES) for one in self.shares.values()
-        )
+        return sum(map(len, self.shares.values())) == len(NAMES) * len(SEVERITIES)
 
     def to_json(self) -> dict[str, object]:
         """Return plain values; what is not a number is None."""
         shares = {name: {str(s): one.value for s, one in by.items()} for name, by in self.shares.items()}
-        plain: dict[str, object] = finite_json(
+        return finite_json(
             {
                 "network": self.network,
                 "data": self.data,
@@ -503,7 +487,6 @@ class Robustness:
                 "corruptions": self.error.corruptions,
             }
         )
-        return plain
 
 
 def _robustness(one: Evaluation, corrupted: Sequence[Evaluation]) -> Robustness:
@@ -530,14 +513,11 @@ def _errors(shares: Mapping[str, Mapping[int, Share]]) -> dict[str, dict[int, fl
 
 def _relative(one: Robustness, baseline: Robustness) -> Robustness:
     """Return the same with its errors over those of a baseline, where both are of the same corruptions."""
-    same = {name: list(by) for name, by in one.shares.items()} == {
-        n: list(by) for n, by in baseline.shares.items()
-    }
     if one.whole and one.classes == _IMAGENET:
-        return replace(
-            one, error=CorruptionError.of(_errors(one.shares), ALEXNET), baseline="AlexNet, published"
-        )
-    if one is baseline or not same:
+        error = CorruptionError.of(_errors(one.shares), ALEXNET)
+        return replace(one, error=error, baseline="AlexNet, published")
+    of, against = ({name: [*by] for name, by in each.shares.items()} for each in (one, baseline))
+    if one is baseline or of != against:
         return one
     means = {name: float(np.mean([*by.values()])) for name, by in _errors(baseline.shares).items()}
     return replace(one, error=CorruptionError.of(_errors(one.shares), means), baseline=baseline.network)

@@ -64,8 +64,7 @@ class SeriesComparison:
     def to_json(self) -> dict[str, object]:
         """Return plain values in one level; what is not a number is None."""
         own = {key: getattr(self, key) for key in self.__slots__ if key != "effect"}
-        plain: dict[str, object] = finite_json({**own, **self.effect.to_json("difference")})
-        return plain
+        return finite_json({**own, **self.effect.to_json("difference")})
 
     @classmethod
     def of(cls, run: Run, first: Series, other: Series) -> SeriesComparison:
@@ -83,9 +82,8 @@ class SeriesComparison:
             how = f"McNemar's test of these two trainings alone: {only[0]} and {only[1]} images only one tells right"
             effect = replace(effect, low=images.low, high=images.high, p=p, reason=how)
         elif min(n, n_baseline) > 1 and len({*first.accuracies, *other.accuracies}) == 1:
-            effect = replace(
-                effect, low=0.0, high=0.0, verdict="same", reason="all trainings came to the same"
-            )
+            why = "all trainings came to the same"
+            effect = replace(effect, low=0.0, high=0.0, verdict="same", reason=why)
         elif not any(trainings):
             effect = replace(effect, reason=f"{effect.reason}; no test outputs are stored")
         return cls(

@@ -134,7 +134,7 @@ class Reproduction:
         """Return plain values; what is not a number is None."""
         one, published = self.evaluation, self.published
         low, high = one.top1.interval
-        plain: JsonObject = finite_json(
+        return finite_json(
             {
                 "network": one.label,
                 "data": one.data,
@@ -152,7 +152,6 @@ class Reproduction:
                 "tries": [_try_json(one) for one in self.tries],
             }
         )
-        return plain
 
     @classmethod
     def of_each(cls, every: Evaluations) -> list[Reproduction]:

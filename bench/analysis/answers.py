@@ -224,11 +224,8 @@ def _alone(rows: Sequence[Row], others: bool) -> list[Answer]:
         f"{row['label']} at {_shape(row, rows)}, {speed.text(row)}{_beside(row, speed)}"
         for row, speed in zip(rows, speeds, strict=True)
     ]
-    what = (
-        "Not ranked, as no other has the same input, classes and machine"
-        if others or len(rows) > 1
-        else "Timed alone"
-    )
+    apart = others or len(rows) > 1
+    what = "Not ranked, as no other has the same input, classes and machine" if apart else "Timed alone"
     return [Answer((f"{what}: {'; '.join(texts)}.",))]
 
 
@@ -262,9 +259,7 @@ def _of_size(rows: pd.DataFrame) -> Answer:
     """Return the answer on rows of one machine, input size, channels and classes."""
     first = rows.iloc[0].to_dict()
     machine = first["device_name"] if isinstance(first["device_name"], str) else first["device"]
-    settings = [
-        word for key in ("precision",) if rows[key].nunique() == 1 for word in setting_words(first, [key])
-    ]
+    settings = setting_words(first, ["precision"]) if rows["precision"].nunique() == 1 else []
     where = " in ".join([f"At {first['input_size']:.0f} px on {machine}", *settings])
     timed = [(speed, some) for speed in _SPEEDS if len(some := speed.rows(rows))]
     records = {speed: some.to_dict("records") for speed, some in timed}
@@ -279,51 +274,46 @@ def _of_size(rows: pd.DataFrame) -> Answer:
 
 def _fastest(where: str, speed: _Speed, rows: Sequence[Row]) -> str:
     """Return the sentence on who is the fastest."""
-    what, ahead = f"{where}, {speed.words(rows[0])}", speed.ahead(rows)
+    told = [(row["label"], text := speed.text(row), f"{row['label']} ({text})") for row in rows]
+    ahead = speed.ahead(rows)
+    what = f"{where}, {speed.words(rows[0])}"
+    return _foremost(what, "fastest", "times", told, ahead=ahead, why=_why(rows, ahead, speed.column))
 
-    def named(i: int) -> str:
-        return f"{rows[i]['label']} ({speed.text(rows[i])})"
 
-    why = _why(rows, ahead, speed.column)
-    if _mostly_unsure(ahead):
-        leader, count = ahead.rows[0], _doubted(ahead)
-        return (
-            f"{what}, no network is the fastest for certain: {named(leader)} is ahead, and {count} times are in doubt "
-            f"({why})."
-        )
+def _foremost(
+    what: str, most: str, numbers: str, told: Sequence[tuple[str, str, str]], *, ahead: Leaders, why: str
+) -> str:
+    """Return the sentence on who is the fastest, or the most accurate.
+
+    Args:
+        what: where, as the sentence begins.
+        most: ``fastest``.
+        numbers: what is compared, such as ``times``.
+        told: of each row its name, its number, and both together.
+        ahead: who is.
+        why: the doubts of those that are ahead and not sure.
+    """
+    count, sure = len(ahead.rows), len(ahead.sure)
+    if 2 * len(ahead.unsure) > count:  # the first that is sure, if any, comes too late to say who is ahead
+        doubted = f"{count - sure} of {count}" if sure else f"all {count}"
+        leader = f"{told[ahead.rows[0]][2]} is ahead, and {doubted} {numbers} are in doubt ({why})"
+        return f"{what}, no network is the {most} for certain: {leader}."
+    first, number, both = told[ahead.sure[0]]
+    of = f"{what}, the {most} of {len(told)} is undecided"
     if ahead.unsure:
-        names = [rows[i]["label"] for i in ahead.unsure]
-        return (
-            f"{what}, the fastest of {len(rows)} is undecided: {_joined(names)} {_be(names)} ahead and in doubt "
-            f"({why}); without a doubt the first is {named(ahead.sure[0])}."
-        )
+        names = [told[i][0] for i in ahead.unsure]
+        doubt = f"{_joined(names)} {'is' if len(names) == 1 else 'are'} ahead and in doubt ({why})"
+        return f"{of}: {doubt}; without a doubt the first is {both}."
     if ahead.near:
-        pair = [named(i) for i in (ahead.sure[0], *ahead.near)]
-        return f"{what}, the fastest of {len(rows)} is undecided between {_joined(pair)}."
-    if len(ahead.sure) == 1:
-        return f"{what}, the only one of {len(rows)} without a doubt is {named(ahead.sure[0])}."
-    first = rows[ahead.sure[0]]
-    return f"{what}, {first['label']} is the fastest of {len(rows)} at {speed.text(first)}."
-
-
-def _mostly_unsure(ahead: Leaders) -> bool:
-    """Return whether the first that is sure, if any, comes so late that to name it says nothing of who is ahead."""
-    return 2 * len(ahead.unsure) > len(ahead.rows)
-
-
-def _doubted(ahead: Leaders) -> str:
-    """Return how many of all are in doubt, as ``all 12`` or ``11 of 12``."""
-    of, unsure_ones = len(ahead.rows), len(ahead.rows) - len(ahead.sure)
-    return f"all {of}" if unsure_ones == of else f"{unsure_ones} of {of}"
+        return f"{of} between {_joined([both, *(told[i][2] for i in ahead.near)])}."
+    if sure == 1:
+        return f"{what}, the only one of {len(told)} without a doubt is {both}."
+    return f"{what}, {first} is the {most} of {len(told)} at {number}."
 
 
 def _why(rows: Sequence[Row], ahead: Leaders, column: str) -> str:
     """Return the doubts of those that are ahead and not sure."""
     return spoken(*dict.fromkeys(flag for i in ahead.unsure for flag in unsure(rows[i], column, exact=False)))
-
-
-def _be(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 # --- with accuracies ---
@@ -360,11 +350,7 @@ def _with_accuracies(answer: Answer, speed: _Speed, rows: pd.DataFrame) -> Answe
 def _accuracies(speed: _Speed, rows: pd.DataFrame) -> _Accuracies | None:
     """Return what was trained under the same conditions in the shape that was timed, else what is published for it."""
     own = rows[as_trained(rows) & rows["accuracy"].notna()]
-    groups = [
-        some
-        for _, some in own.groupby(list(TAUGHT), sort=False, dropna=False)
-        if some["network"].nunique() > 1
-    ]
+    groups = _of_several(own, TAUGHT)
     if groups:
         trained = max(groups, key=len)
         words = ", ".join(setting_words(trained.iloc[0].to_dict(), TAUGHT))
@@ -375,6 +361,12 @@ def _accuracies(speed: _Speed, rows: pd.DataFrame) -> _Accuracies | None:
         return None
     found = _candidates(speed, published.assign(way=_ways(published)), "published_top1")
     return _Accuracies("published_top1", "top-1, published", _PUBLISHED_IMAGES, found)
+
+
+def _of_several(rows: pd.DataFrame, keys: Sequence[str]) -> list[pd.DataFrame]:
+    """Return the groups of rows that agree in some columns and are of several networks."""
+    groups = (some for _, some in rows.groupby(list(keys), sort=False, dropna=False))
+    return [some for some in groups if some["network"].nunique() > 1]
 
 
 def _without(rows: pd.DataFrame, known: _Accuracies) -> set[str]:
@@ -394,11 +386,9 @@ def _candidates(speed: _Speed, rows: pd.DataFrame, accuracy: str) -> pd.DataFram
 
     An accuracy is the network's: it tells nothing of the ways in which that ran, such as engines.
     """
+    doubtful = [speed.column, *(["accuracy"] if accuracy == "accuracy" else [])]
     doubts = [
-        spoken(
-            *unsure(row, speed.column, exact=False),
-            *(unsure(row, accuracy, exact=False) if accuracy == "accuracy" else ()),
-        )
+        spoken(*(doubt for column in doubtful for doubt in unsure(row, column, exact=False)))
         for row in rows.to_dict("records")
     ]
     ends = {f"accuracy_{end}": rows.get(f"{accuracy}_{end}", math.nan) for end in ("low", "high")}
@@ -502,10 +492,8 @@ def _pick(known: _Accuracies, budget: float) -> Pick:
     one = choice.best if choice.best is not None else choice.nearest
     assert one is not None
     doubt = "none holds it for certain" if choice.best is None else _doubt(choice, one)
-    accuracy, time, low, high = (
-        float(one[key]) for key in ("accuracy", "latency", "latency_low", "latency_high")
-    )
-    return Pick(budget, str(one["network"]), accuracy, time, low, high, str(one["way"]), doubt)
+    numbers = (float(one[key]) for key in ("accuracy", "latency", "latency_low", "latency_high"))
+    return Pick(budget, str(one["network"]), *numbers, str(one["way"]), doubt)
 
 
 def _doubt(choice: Choice, one: pd.Series) -> str:
@@ -514,17 +502,13 @@ def _doubt(choice: Choice, one: pd.Series) -> str:
     otherwise = holding[holding["way"] != one["way"]]
     others = [name for name in choice.rivals["network"] if name not in set(otherwise["network"])]
     near = [name for name in choice.open["network"] if name not in set(otherwise["network"])]
-    return "; ".join(
-        filter(
-            None,
-            [
-                one["doubts"],
-                f"as accurate may be {_joined(others, word='or')}" if others else "",
-                f"{_joined(near, word='or')} may hold it, too" if near else "",
-                f"not compared, tested otherwise: {_by_way(otherwise, 2)}" if len(otherwise) else "",
-            ],
-        )
-    )
+    doubts = [
+        one["doubts"],
+        f"as accurate may be {_joined(others, word='or')}" if others else "",
+        f"{_joined(near, word='or')} may hold it, too" if near else "",
+        f"not compared, tested otherwise: {_by_way(otherwise, 2)}" if len(otherwise) else "",
+    ]
+    return "; ".join(filter(None, doubts))
 
 
 # --- trainings ---
@@ -535,11 +519,7 @@ def _trainings(table: pd.DataFrame) -> Iterator[str]:
     trained = table[table["accuracy"].notna()]
     if trained.empty:
         return
-    groups = [
-        g
-        for _, g in trained.groupby([*TAUGHT, *INPUT], sort=False, dropna=False)
-        if g["network"].nunique() > 1
-    ]
+    groups = _of_several(trained, (*TAUGHT, *INPUT))
     for rows in groups[:_MOST_TRAININGS]:
         yield _most_accurate(rows.to_dict("records"))
     if len(groups) > _MOST_TRAININGS:
@@ -564,24 +544,8 @@ def _most_accurate(rows: Sequence[Row]) -> str:
     ahead = next(Leaders.among(rows, "accuracy", "higher", texts=texts))
     words = setting_words(rows[0], [*TAUGHT[1:], "input_size"])
     where = f"Trained on {rows[0]['dataset']} ({', '.join(words)})"
-    names = [row["network"] for row in rows]
-
-    def named(i: int) -> str:
-        return f"{names[i]}, {_accuracy(rows[i])}"
-
+    told = [(row["network"], text := _accuracy(row), f"{row['network']}, {text}") for row in rows]
+    if ahead.near and not ahead.unsure:  # those that are near each other are told without their intervals
+        told = [(name, text, f"{name} ({text.partition(' (')[0]})") for name, text, _ in told]
     why = _why(rows, ahead, "accuracy")
-    if _mostly_unsure(ahead):
-        return (
-            f"{where}, none is the most accurate for certain: {names[ahead.rows[0]]} is ahead, "
-            f"{_accuracy(rows[ahead.rows[0]])}, and {_doubted(ahead)} are in doubt ({why})."
-        )
-    if ahead.unsure:
-        first = [names[i] for i in ahead.unsure]
-        return (
-            f"{where}, the most accurate of {len(rows)} is undecided: {_joined(first)} {_be(first)} ahead and in doubt "
-            f"({why}); without a doubt the first is {named(ahead.sure[0])}."
-        )
-    if ahead.near:
-        pair = [f"{names[i]} ({_accuracy(rows[i]).partition(' (')[0]})" for i in (ahead.sure[0], *ahead.near)]
-        return f"{where}, the most accurate of {len(rows)} is undecided between {_joined(pair)}."
-    return f"{where}, {names[ahead.sure[0]]} is the most accurate of {len(rows)} at {_accuracy(rows[ahead.sure[0]])}."
+    return _foremost(where, "most accurate", "accuracies", told, ahead=ahead, why=why)

@@ -63,7 +63,7 @@ class SeriesComparison:
 
     def to_json(self) -> dict[str, object]:
         """Return plain values in one level; what is not a number is None."""
-        own = {key: getattr(self, key) for key in self.__slots__ if key != "effect"}
+        own: dict[str, object] = {key: getattr(self, key) for key in self.__slots__ if key != "effect"}
         return finite_json({**own, **self.effect.to_json("difference")})
 
     @classmethod

@@ -79,7 +79,7 @@ class Reliability(ToJson):
         known = ~np.isnan(confidence)
         confidence, correct = confidence[known], correct[known]
         if not len(confidence):
-            return cls(*[math.nan] * 5, ())
+            return cls(math.nan, math.nan, math.nan, math.nan, math.nan, ())
         place = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(np.int64)
         images = np.bincount(place, minlength=bins)
         sums = np.asarray(np.bincount(place, confidence, bins), dtype=np.float64)

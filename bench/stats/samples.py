@@ -117,4 +117,5 @@ def doubled_ranks(values: Floats) -> npt.NDArray[np.int64]:
 
 def centred_ranks(values: Values) -> Floats:
     """Return twice the ranks less their mean."""
-    return doubled_ranks(np.asarray(values, dtype=np.float64)) - (len(values) + 1.0)
+    ranks = doubled_ranks(np.asarray(values, dtype=np.float64))
+    return np.asarray(ranks - (len(values) + 1.0), dtype=np.float64)

@@ -21,12 +21,7 @@ from bench.stats.samples import levels, median
 HOW = ("batch_size", *VARIANT)
 PARTS = ("forward_s", "backward_s")
 _ALWAYS = 0.9  # of the passes, from which on the median over all of them is that of the call
-_SECONDS = frozenset(
-    {
-        *("stamp_s", "between_s", "operator_s", *PARTS),
-        *("forward_host_s", "backward_host_s"),
-    }
-)
+_SECONDS = frozenset({"stamp_s", "between_s", "operator_s", "forward_host_s", "backward_host_s", *PARTS})
 """What the detail of the layers has in seconds."""
 
 OWN = 0.02  # of the network's time, from which on what a module takes itself is told, though it runs no operator
@@ -53,10 +48,8 @@ class Process:
     def series(self) -> tuple[object, ...]:
         """What it has in common with the other processes of the same time."""
         own = [self.row[key] for key in ("run", "arch", *INPUT, *HOW)]
-        return (
-            *(None if isinstance(v, float) and math.isnan(v) else v for v in own),
-            self.detail["training"],
-        )
+        known = (None if isinstance(v, float) and math.isnan(v) else v for v in own)
+        return *known, self.detail["training"]
 
     @property
     def number(self) -> float:
@@ -89,14 +82,12 @@ class Process:
         The median of such a call would be nothing, or all that it takes: in each pass it has what it takes in one that
         makes it, times their share.
         """
-        some = {place: share for place, share in enumerate(self.shares.values()) if 0 < share < 1}
-        detail = dict(self.detail)
-        for name in PARTS if some else ():
-            if name in detail:
-                detail[name] = [
-                    _evened(own, some[place]) if place in some else own
-                    for place, own in enumerate(detail[name])
-                ]
+        shares, detail = list(self.shares.values()), dict(self.detail)
+        for name in (part for part in PARTS if part in detail):
+            detail[name] = [
+                _evened(own, share) if 0 < share < 1 else own
+                for own, share in zip(detail[name], shares, strict=True)
+            ]
         return replace(self, detail=detail)
 
     @property
@@ -186,11 +177,8 @@ def levelled_of(processes: Sequence[Process]) -> tuple[list[Process], tuple[tupl
     """
     times = [process.times for process in processes]
     noise_s = NOISE * median([process.detail["stamp_s"] for process in processes])
-    layers = (
-        key
-        for key, row in zip(processes[0].keys, processes[0].detail["rows"], strict=True)
-        if Row(*row).is_layer
-    )
+    keyed = zip(processes[0].keys, processes[0].detail["rows"], strict=True)
+    layers = (key for key, row in keyed if Row(*row).is_layer)
     of_layers = ([own.get(key, 0.0) for own in times] for key in layers)
     known = [each for each in of_layers if min(each) > 0 and median(each) >= noise_s]
     by = levels(np.array(known).reshape(-1, len(processes))).tolist()

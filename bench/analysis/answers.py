@@ -28,7 +28,7 @@ from bench.units import Better, Scale, percent, ranged, show, significant
 
 _ALIKE = ("device_name", "device", *INPUT)
 _PUBLISHED_IMAGES = (
-    50_000  # of ImageNet's validation, which published accuracies in a thousand classes are of
+    50_000  # of ImageNet's validation, of which accuracies in a thousand classes are published
 )
 _MOST_TRAININGS = 3  # conditions of trainings that have a sentence
 _MOST_NAMES = 3

@@ -59,20 +59,18 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Condition:
-    """A condition as read: its text, the columns it looks at, and the test itself."""
+    """A condition as read.
+
+    Attributes:
+        text: of it.
+        columns: that it looks at.
+        known: says of each row of a table whether the condition holds, where that is known. It raises UnknownNameError
+            for a column that the table does not have, and ConfigError where text is compared with a number.
+    """
 
     text: str
     columns: tuple[str, ...]
-    test: _Test
-
-    def known(self, table: pd.DataFrame) -> _Known:
-        """Return for each row whether the condition holds, where that is known.
-
-        Raises:
-            UnknownNameError: for a column that the table does not have.
-            ConfigError: where text is compared with a number.
-        """
-        return self.test(table)
+    known: _Test
 
     def holds(self, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Return for each row whether the condition is known to hold."""
@@ -332,9 +330,8 @@ def _filtered(runs: Sequence[Run], condition: _Condition) -> list[Run]:
         rows = _by_job(jobs, condition)
     else:
         rows = _by_network(jobs, compare_table(frame), condition)
-    ceilings = (jobs["task"] == "ceiling") & jobs["run"].isin(
-        jobs.loc[rows, "run"]
-    )  # where anything of a run stays
+    # Where anything of a run stays, so do its ceilings.
+    ceilings = (jobs["task"] == "ceiling") & jobs["run"].isin(jobs.loc[rows, "run"])
     ids = jobs.loc[rows | ceilings].groupby("run")["job_id"].agg(set).to_dict()
     return [
         replace(

@@ -42,9 +42,7 @@ _TRAINED = frozenset(name for name, task in tasks().items() if task.trained)
 _KEEPING = frozenset(name for name, task in tasks().items() if task.keeps_files)
 
 _NO_CARD = ArchCard(name="", family="")
-_NOTHING: Any = SimpleNamespace(
-    name=None, unit=None, better=None, samples=(), flags=(), detail={}
-)  # no measurement
+_NOTHING: Any = SimpleNamespace(name=None, unit=None, better=None, samples=(), flags=(), detail={})
 
 
 class _Kept(dict[str, JsonObject]):
@@ -186,10 +184,6 @@ class _Column(NamedTuple):
     dtype: Dtype = "string"
     unit: str = DASH
 
-    @property
-    def is_number(self) -> bool:
-        return self.dtype in ("Int64", "float64")
-
 
 def _whole(source: str | Callable[[_Row], object], about: str = "", unit: str = "1") -> _Column:
     return _Column(source, about, "Int64", unit)
@@ -262,9 +256,7 @@ _COLUMNS: Mapping[str, _Column] = {
     ),
 }
 
-_OF_THE_ROW = (
-    "`unit`"  # the unit of numbers of which each row has a unit of its own, in the column of that name
-)
+_OF_THE_ROW = "`unit`"  # the unit of numbers of which each row has one of its own, in the column of that name
 _OF_MEASUREMENTS = (
     Entry("measurement", about="name of the quantity, see `bench explain quantities`"),
     Entry("unit"),
@@ -287,16 +279,11 @@ _OF_MEASUREMENTS = (
 
 def entries() -> tuple[Entry, ...]:
     """Return what each column holds; `value` is among them, which `bench.analysis.dictionary.typed` adds."""
-    known = _fields_of_records()
+    settings = [task.settings for _, task in sorted(tasks().items(), key=lambda one: one[0] != "infer")]
+    known = documented(Job, Record, Measurement, ArchCard, *settings)
     of_records = (Entry(name, c.dtype, c.unit, c.about) for name, c in _COLUMNS.items())
     every = (*of_records, *_OF_MEASUREMENTS)
     return tuple(replace(one, about=one.about or known.get(one.column, "")) for one in every)
-
-
-def _fields_of_records() -> dict[str, str]:
-    """Return what is said of each field of a record, of its job, card and measurements, and of all settings."""
-    settings = [task.settings for _, task in sorted(tasks().items(), key=lambda one: one[0] != "infer")]
-    return documented(Job, Record, Measurement, ArchCard, *settings)
 
 
 def _of_records(rows: Sequence[_Row]) -> pd.DataFrame:
@@ -330,21 +317,20 @@ def _recipes(
     rows: Sequence[_Row], datasets: Sequence[str | None], names: Sequence[str | None]
 ) -> tuple[str | None, ...]:
     """Return the names of recipes, with the count of training images where others of that name had another one."""
-    images = [
-        row.job.settings.given.get("train_images") if name else None
-        for row, name in zip(rows, names, strict=True)
-    ]
+    images = [row.job.settings.given.get("train_images") for row in rows]
     several: defaultdict[tuple[str | None, str | None], set[object]] = defaultdict(set)
-    for key, count in zip(zip(datasets, names, strict=True), images, strict=True):
-        several[key].add(count)
+    for dataset, name, count in zip(datasets, names, images, strict=True):
+        several[dataset, name].add(count)
     return tuple(
-        f"{name}, {count:,} images" if isinstance(count, int) and len(several[dataset, name]) > 1 else name
+        f"{name}, {count:,} images"
+        if name and isinstance(count, int) and len(several[dataset, name]) > 1
+        else name
         for dataset, name, count in zip(datasets, names, images, strict=True)
     )
 
 
 def _column(name: str, values: Sequence[Any]) -> Any:
-    if not _COLUMNS[name].is_number:
+    if _COLUMNS[name].dtype not in ("Int64", "float64"):
         return pd.Series(encodable(values), dtype=object)
     try:
         numbers = np.array(values, dtype=np.float64)  # None is NaN

@@ -34,12 +34,10 @@ class Difference:
     @property
     def is_alike(self) -> bool:
         """Whether the two are of one class and shape, and do the same work."""
-        work = [
-            (one.type, one.output, one.parameters, one.macs, one.bytes)
-            for one in (self.of, self.against)
-            if one
-        ]
-        return len(work) == 2 and work[0] == work[1]
+        if self.of is None or self.against is None:
+            return False
+        work = ("type", "output", "parameters", "macs", "bytes")
+        return all(getattr(self.of, name) == getattr(self.against, name) for name in work)
 
 
 def is_certain(effect: Effect) -> bool:
@@ -181,9 +179,8 @@ def _likeness(a: Layer, b: Layer) -> float:
     if a.kind == b.kind and (a.kind in _OF_ALL or a.depth == b.depth == 0):
         return _ALIKE  # the networks themselves, whatever they are called, or all that is short
     same = (a.type == b.type, a.name == b.name, a.output[1:] == b.output[1:], a.macs == b.macs)
-    if a.kind != b.kind or not (
-        same[0] or all(same[1:])
-    ):  # of another class, only what stands in the same place
+    # Of another class, only what stands in the same place.
+    if a.kind != b.kind or not (same[0] or all(same[1:])):
         return -math.inf
     return _ALIKE * sum(same) / len(same)
 

@@ -36,8 +36,6 @@ from bench.stats.intervals import Interval
 from bench.stats.samples import NONE, median
 from bench.units import Scale, ranged
 
-_TASK = "layers"
-
 _Bound = Literal["compute", "memory", "launching", ""]
 _Kind = Literal["layer", "functions", "module", "group", "inner"]
 
@@ -193,16 +191,14 @@ class LayerTable:
             frame: of `bench.analysis.frame.to_frame`.
             depth: modules are opened to it, 1 for those of the network itself; None opens all.
         """
-        rows = frame[(frame["task"] == _TASK) & (frame["status"] == "ok") & frame["measurement"].notna()]
+        rows = frame[(frame["task"] == "layers") & (frame["status"] == "ok") & frame["measurement"].notna()]
         machine = machine_rows(frame)
         series: dict[tuple[object, ...], list[Process]] = {}
         for _, job in rows.groupby(["run", "job_id"], sort=False):
             rows_of_job = ({str(k): v for k, v in row.items()} for row in job.to_dict("records"))
             measured = {str(row["measurement"]): row for row in rows_of_job}
-            if (
-                "network_time" in measured
-                and {"rows", "forward_s"} <= measured["layers_time"]["detail"].keys()
-            ):
+            known = "network_time" in measured and measured["layers_time"]["detail"].keys()
+            if known and {"rows", "forward_s"} <= known:
                 process = Process.of(measured)
                 series.setdefault(process.series, []).append(process)
         return [_table(processes, machine, depth) for processes in series.values()]
@@ -276,10 +272,8 @@ def _members(
     groups: dict[int, list[int]] = {}
     for place, row in enumerate(rows):
         if row.is_layer:
-            path = paths[place]
-            shown = (
-                place if depth is None or row.depth <= depth else path[len(path) - 1 - (row.depth - depth)]
-            )
+            above = 0 if depth is None else max(0, row.depth - depth)
+            shown = paths[place][-1 - above]
             groups.setdefault(shown, []).append(place)
     for shown, members in sorted(groups.items(), key=lambda item: item[0]):
         yield (shown, *(m for m in members if m != shown)) if shown in members else (shown, *members)
@@ -327,10 +321,8 @@ class _Timed:
         samples = zip(self._samples("forward_s", own), self.processes, strict=True)
         times = tuple(median(s) - stretches * p.detail.get("between_s", math.inf) for s, p in samples)
         if own and median(times) >= OWN * median([median(p.whole) for p in self.processes]):
-            blank = Layer(
-                "", _INNER[self.on_host], "inner", 1, (), (), 0, 0, 0, _over(times), math.nan, times
-            )
-            yield replace(blank, name=f"inside {len(own)} modules, between their layers")
+            name, time = f"inside {len(own)} modules, between their layers", _over(times)
+            yield Layer(name, _INNER[self.on_host], "inner", 1, (), (), 0, 0, 0, time, math.nan, times)
 
     def _samples(self, name: str, members: Sequence[int]) -> list[list[float]]:
         """Return for each process the sums of some rows, round by round; zeros of what it has not."""
@@ -358,17 +350,13 @@ class _Timed:
         if not self.on_host:
             parts = zip(self.processes, self._places(members), strict=True)
             launch_s = median([math.fsum(_host_s(process, places)) for process, places in parts])
+        macs = sum(row.macs + row.backward_macs for row in inside)
+        moved = sum(row.bytes + row.backward_bytes for row in inside)
         return {
-            "compute": _least_s(sum(row.macs + row.backward_macs for row in inside), self.ceilings.rate),
-            "memory": _least_s(
-                sum(row.bytes + row.backward_bytes for row in inside), self.ceilings.bandwidth
-            ),
+            "compute": macs / self.ceilings.rate if macs else 0.0,
+            "memory": moved / self.ceilings.bandwidth if moved else 0.0,
             "launching": launch_s,
         }
-
-
-def _least_s(amount: int, rate: float) -> float:
-    return amount / rate if amount else 0.0
 
 
 def _host_s(process: Process, places: Sequence[int]) -> Iterator[float]:
@@ -404,13 +392,8 @@ def _grouped(layers: Sequence[Layer], noise_s: float) -> Iterator[Layer]:
     yield from (layer for layer in layers if layer.time.estimate >= noise_s)
     if short:
         counts = Counter(layer.type for layer in short)
-        yield joined(
-            short,
-            f"{len(short)} below {1e6 * noise_s:.2g} µs each",
-            "group",
-            ", ".join(f"{kind} ×{n}" for kind, n in counts.most_common()),
-            depth=1,
-        )
+        types = ", ".join(f"{kind} ×{n}" for kind, n in counts.most_common())
+        yield joined(short, f"{len(short)} below {1e6 * noise_s:.2g} µs each", "group", types, depth=1)
 
 
 def joined(layers: Sequence[Layer], name: str, kind: _Kind, types: str, depth: int) -> Layer:

@@ -47,9 +47,8 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     alone = frame.index[timed & ~numbered & (frame["unit"] == "s")]
     intervals = [Interval.within_one(samples) for samples in frame.loc[alone, "samples"]]
     flags = [(*map(str, own), "one_process") for own in frame.loc[alone, "flags"]]
-    return _with(
-        kept, alone, {"low": [i.low for i in intervals], "high": [i.high for i in intervals], "flags": flags}
-    )
+    ends = {"low": [i.low for i in intervals], "high": [i.high for i in intervals]}
+    return _with(kept, alone, {**ends, "flags": flags})
 
 
 def _joined(frame: pd.DataFrame, many: pd.Series[bool]) -> pd.DataFrame:
@@ -57,9 +56,8 @@ def _joined(frame: pd.DataFrame, many: pd.Series[bool]) -> pd.DataFrame:
     rows = frame[many]
     group = rows.groupby(list(_SAME), sort=False, dropna=False).ngroup().to_numpy()
     order = np.lexsort((rows["replicate"].to_numpy(), group))
-    groups = np.split(
-        order, np.flatnonzero(np.diff(group[order])) + 1
-    )  # positions of each, process by process
+    # Positions of each, process by process.
+    groups = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
     medians, units, raised = (rows[name].to_numpy() for name in ("median", "unit", "flags"))
     samples = [tuple(medians[places].tolist()) for places in groups]
     summary = summarise(samples)
@@ -71,9 +69,8 @@ def _joined(frame: pd.DataFrame, many: pd.Series[bool]) -> pd.DataFrame:
         is_time, wide = units[places[0]] == "s", False
         if is_time and len(finite(values)) > 1 and min(values) > 0:
             interval = Interval.over_processes(values)
-            columns["median"][i], columns["low"][i], columns["high"][i] = (
-                interval.estimate, interval.low, interval.high,
-            )  # fmt: skip
+            ends = (interval.estimate, interval.low, interval.high)
+            columns["median"][i], columns["low"][i], columns["high"][i] = ends
             wide = interval.high - interval.low > 2 * NOISY * interval.estimate
         several = is_time and len(places) > 1
         flags = joined_flags(raised[places].tolist(), several=several, wide=wide)

@@ -68,16 +68,13 @@ class TestVerdict(ToJson):
     effect: float  # the difference, ratio or correlation; NaN where there is none
     low: float  # lower end of its 95 % interval, uncorrected; NaN where there is none
     high: float  # upper end; NaN likewise
-    # two-sided, that the effect lies at the margin, corrected for the study's tests (Holm); NaN where
-    # untested
-    p: float
+    p: float  # two-sided, that the effect lies at the margin, corrected for the study's tests (Holm); NaN untested
     n_of: int  # numbers on this side (trainings, processes; networks or families of a trend)
     n_against: int  # on the other side; 0 of a trend
     note: str  # how it was tested, why it is undecided, what is missing or diverged
     margin: float = 0.0  # least difference, or ratio less one, that counts; of `same` the band
-    role: Literal["hypothesis", "side"] = (
-        "hypothesis"  # `hypothesis`, or `side`, which the study's verdict leaves out
-    )
+    # of the hypothesis, or a side question, which the study's verdict leaves out
+    role: Literal["hypothesis", "side"] = "hypothesis"
     # ids of claims that it bears on, together with the other tests that name them
     claims: tuple[str, ...] = ()
     # the least p that an exact test of so many numbers gives; a smaller one is shown as a bound
@@ -278,10 +275,8 @@ def _epochs_to(name: str, goal: str) -> _StudyQuantity:
         if measurement is None or not by_epoch:
             return None
         sign = 1 if measurement.better == "higher" else -1
-        reached = (
-            i for i, v in enumerate(by_epoch, start=1) if v is not None and sign * v >= sign * float(goal)
-        )
-        return float(next(reached, math.inf))
+        numbered = enumerate((v is not None and sign * v >= sign * float(goal) for v in by_epoch), start=1)
+        return float(next((i for i, reached in numbered if reached), math.inf))
 
     return _StudyQuantity(value, name, "epochs", "lower", censored=True)
 
@@ -364,15 +359,12 @@ def _gather(run: Run, test: StudyTest) -> _Evidence:
     if test.trend is not None:
         return _trend(run, test, quantity)
     sides = [_side(run, selector, quantity) for selector in (test.of, test.against or {})]
-    notes = [
-        f"{label}: {note}"
-        for label, side in zip(("of", "against"), sides, strict=True)
-        for note in side.notes
-    ]
-    problem = next((side.problem for side in sides if side.problem), "")
-    effect = (
-        Effect.none(problem) if problem else _effect(name, quantity, sides, as_ratio=test.measure == "ratio")
-    )
+    labelled = zip(("of", "against"), sides, strict=True)
+    notes = [f"{label}: {note}" for label, side in labelled for note in side.notes]
+    if problem := next((side.problem for side in sides if side.problem), ""):
+        effect = Effect.none(problem)
+    else:
+        effect = _effect(name, quantity, sides, as_ratio=test.measure == "ratio")
     measured = _measurement(quantity, [r for side in sides for r in side.records])
     unit = quantity.unit or (measured.unit if measured else "1")
     n_of, n_against = (len(side.values) for side in sides)
@@ -509,10 +501,9 @@ def _by_family(
     for record, x, y in known:
         family = record.card.family
         families[("", record.job.arch) if family in _NO_FAMILY else (family, "")].append((x, y))
-    if len(families) == len(known):
-        return [(x, y) for _, x, y in known], "networks", []
-    if len(families) == 1:
-        return [(x, y) for _, x, y in known], "networks", ["all of one family"]
+    if len(families) in (1, len(known)):
+        note = ["all of one family"] if len(families) < len(known) else []
+        return [(x, y) for _, x, y in known], "networks", note
     means = [
         (mean_with_misses([x for x, _ in own]), mean_with_misses([y for _, y in own]))
         for own in families.values()

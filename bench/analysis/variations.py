@@ -22,25 +22,8 @@ _FIELDS: Mapping[_Cause, tuple[str, ...]] = {
     "colour order": ("colour",),
 }
 _OF_SIDES = ("resize", "crop", "crop_mode")
-_SIZES = (
-    28,
-    32,
-    48,
-    64,
-    96,
-    128,
-    160,
-    192,
-    224,
-    240,
-    256,
-    288,
-    299,
-    320,
-    384,
-    448,
-    512,
-)  # px, that are in use
+# px, that are in use
+_SIZES = (28, 32, 48, 64, 96, 128, 160, 192, 224, 240, 256, 288, 299, 320, 384, 448, 512)
 _NEAR = 2  # sizes tried to either side
 _SHARES = (0.875, 0.9, 0.95, 1.0)  # of the resized side that a crop keeps, that are in use
 _INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
@@ -214,7 +197,7 @@ def _interpolations(transform: JsonObject) -> Iterator[Variation]:
 
 
 def _normalisations(transform: JsonObject) -> Iterator[Variation]:
-    mean, std = ([float(v) for v in transform.get(key) or ()] for key in ("mean", "std"))
+    mean, std = _norm(transform)
     for own_mean, own_std in _NORMS:
         # Of grey images, the mean of the three channels.
         means, stds = (list(v) if len(mean) != 1 else [sum(v) / len(v)] for v in (own_mean, own_std))
@@ -226,6 +209,11 @@ def _near(one: list[float], other: list[float]) -> bool:
     return len(one) == len(other) and all(
         abs(a - b) < 2e-3 * max(abs(b), 1e-3) for a, b in zip(one, other, strict=True)
     )
+
+
+def _norm(transform: JsonObject) -> tuple[list[float], list[float]]:
+    mean, std = ([float(v) for v in transform.get(key) or ()] for key in ("mean", "std"))
+    return mean, std
 
 
 def _norm_words(mean: list[float], std: list[float]) -> str:
@@ -262,7 +250,6 @@ def _words(cause: str, transform: JsonObject) -> str:
     if cause == "colour order":
         return str(transform.get("colour")).upper()
     if cause == "normalisation":
-        mean, std = ([float(v) for v in transform.get(key) or ()] for key in ("mean", "std"))
-        return _norm_words(mean, std)
+        return _norm_words(*_norm(transform))
     how = "" if transform.get("antialias", True) else ", not antialiased"
     return f"{transform.get('interpolation')} by {transform.get('library', 'pil')}{how}"

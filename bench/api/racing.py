@@ -45,9 +45,7 @@ _JOB_S = 120.0  # of one process at most, unless --set timeout_s says otherwise
 _COUNTING = 1 / 3  # of the time that was granted, at most, goes into counts before anything is timed
 _ALONE = {"least": 1, "most": 1}
 _TIMING = {"warmup_s": 0.15, "min_s": 0.1, "limit_s": 0.2, "min_samples": 2}  # as in the default experiment
-_CALLS = (
-    12  # of a slow network in a process: to check, to warm up, to time, and to count the bytes of its tensors
-)
+_CALLS = 12  # of a slow network in a process: to check, warm up, time, and count the bytes of its tensors
 _ONE, _SEVERAL = 1, {"cpu": 4, "cuda": 64}
 _BATCHES: dict[str, object] = {"latency": _ONE, "throughput": _SEVERAL, "energy": _SEVERAL}
 _SOURCES = {"latency": "latency", "throughput": "step_time", "memory": "tensor_memory", "energy": "energy"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.api._objects import Network, names_of
 from bench.api._running import Done, at_least, run, run_name
@@ -16,8 +16,6 @@ from bench.execution.runner import Observer
 from bench.plan.config import Block, Experiment
 from bench.plan.expand import USUAL_SPLIT
 
-_EAGER = "eager"
-_INT8 = "int8"
 _BATCH = {"cpu": 4, "cuda": 64}
 _TIMING = {"warmup_s": 0.3, "min_s": 0.3, "limit_s": 1.5}
 _EVALUATED = 16  # images a call of an engine
@@ -74,12 +72,29 @@ def engines(
     with open_executor(executor, names) as opened:
         tried = _tried(opened)
         chosen = _chosen(tried, engines, precisions)
-        timed = partial(_timed, batch_size=batch_size, processes=processes)
         ranges = calibration or data
-        blocks = [timed(*way, ranges) for way in chosen]
+        ways: list[dict[str, object]] = [
+            {"backend": backend, "precision": precision}
+            | ({"calibration": ranges} if precision == "int8" and ranges else {})
+            for backend, precision in chosen
+        ]
+        larger: object = _BATCH if batch_size is None else batch_size
+        timed: dict[str, object] = {
+            "task": "infer",
+            "timing": _TIMING,
+            "grid": {"batch_size": [1] if larger == 1 else [1, larger]},
+        }
+        timed |= {"processes": {"least": processes, "most": processes}} if processes else {}
+        blocks = [{**timed, **way} for way in ways]
         if data is not None:
-            on = {"data": data, "split": split, "limit": limit}
-            blocks += [_evaluated(*way, ranges, on) for way in chosen]
+            on: dict[str, object] = {
+                "data": data,
+                "split": split,
+                "limit": limit,
+                "batch_size": _EVALUATED,
+                "grid": {},
+            }
+            blocks += [{"task": "evaluate", **way, **on} for way in ways]
         experiment = Experiment.made(name or run_name("engines", names), blocks)
         return run(
             experiment,
@@ -95,12 +110,8 @@ def engines(
 
 def _tried(executor: Executor) -> dict[str, tuple[str, ...]]:
     """Return the precisions that each backend names, by its name."""
-    units = ask(executor, dict[str, list[dict[str, object]]], "probe_units", None)
-    return {str(unit["name"]): _texts(unit["precisions"]) for unit in units["backends"]}
-
-
-def _texts(values: object) -> tuple[str, ...]:
-    return tuple(map(str, values)) if isinstance(values, list | tuple) else ()
+    units = ask(executor, dict[str, list[dict[str, Any]]], "probe_units", None)
+    return {str(unit["name"]): tuple(map(str, unit["precisions"] or ())) for unit in units["backends"]}
 
 
 def _chosen(
@@ -113,11 +124,9 @@ def _chosen(
     usual = {precision for own in tried.values() for precision in own}
     for one in precisions if not engines else ():
         if one not in usual:
-            raise unknown_name(
-                "precision", one, usual, "no engine is tried in it unless it is named: --engine"
-            )
-    ways = dict.fromkeys([(_EAGER, "fp32"), *_ways(tried, engines, precisions)])
-    return list(ways)
+            tip = "no engine is tried in it unless it is named: --engine"
+            raise unknown_name("precision", one, usual, tip)
+    return list(dict.fromkeys([("eager", "fp32"), *_ways(tried, engines, precisions)]))
 
 
 def _ways(
@@ -128,38 +137,3 @@ def _ways(
         for precision in precisions or own:
             if engines or precision in own:
                 yield backend, precision
-
-
-def _of_int8(precision: str, ranges: str | None) -> dict[str, object]:
-    return {"calibration": ranges} if precision == _INT8 and ranges else {}
-
-
-def _timed(
-    backend: str, precision: str, ranges: str | None, *, batch_size: int | None, processes: int | None
-) -> dict[str, object]:
-    """Return the block that times an engine."""
-    larger: object = _BATCH if batch_size is None else batch_size
-    return {
-        "task": "infer",
-        "backend": backend,
-        "precision": precision,
-        "timing": _TIMING,
-        "grid": {"batch_size": [1] if larger == 1 else [1, larger]},
-        **({} if processes is None else {"processes": {"least": processes, "most": processes}}),
-        **_of_int8(precision, ranges),
-    }
-
-
-def _evaluated(
-    backend: str, precision: str, ranges: str | None, on: Mapping[str, object]
-) -> dict[str, object]:
-    """Return the block that evaluates an engine on images."""
-    return {
-        "task": "evaluate",
-        "backend": backend,
-        "precision": precision,
-        "batch_size": _EVALUATED,
-        "grid": {},
-        **on,
-        **_of_int8(precision, ranges),
-    }

@@ -16,23 +16,13 @@ _PAPERS = "published_top5_error_"  # the quantity of a paper's line; its end is 
 
 
 @check("published_top5_error", "1", needs=nothing)
-def _top5_error(claim: Claim, context: Context) -> Finding:
-    """Decide a published top-5 error: that of one network on the validation images is ours, others follow."""
-    return _published(claim, context, accuracy=False)
-
-
 @check("published_top5", "1", needs=nothing)
 def _top5(claim: Claim, context: Context) -> Finding:
-    """Decide a published top-5 accuracy, likewise."""
-    return _published(claim, context, accuracy=True)
-
-
-def _published(claim: Claim, context: Context, *, accuracy: bool) -> Finding:
-    papers = _papers(claim, context)
+    """Decide a published top-5 error or accuracy: of one network on the validation images it is ours, others follow."""
+    accuracy, papers = claim.quantity == "published_top5", _papers(claim, context)
     if not papers:
-        return needs_run(
-            claim, f"no line of a paper on the top-5 error of {claim.network} to hold it against"
-        )
+        why = f"no line of a paper on the top-5 error of {claim.network} to hold it against"
+        return needs_run(claim, why)
     first, *others = papers
     ours = _reading(first, accuracy=accuracy)
     ours = replace(ours, how=f"{first.source}: {ours.how}, {first.convention}", convention="")
@@ -105,18 +95,11 @@ def _errors(claim: Claim, run: str, records: Sequence[Record]) -> str:
     """Return ``run smoke: test error 0.0912, mean of 3 seeds, 20 epochs, recipe std``, for each way to train."""
     ways: dict[tuple[str, str], list[float]] = {}
     for record in records:
-        job, top1 = record.job, record.measurement("top1")
-        if (job.task, job.arch, job.settings.content.get("dataset")) != (
-            "accuracy",
-            claim.network,
-            "cifar10",
-        ):
-            continue
-        if record.status == "ok" and top1 is not None:
-            recipe = (job.settings.content.get("recipe") or {}).get("name", "?")
-            ways.setdefault((str(job.settings.content.get("epochs")), str(recipe)), []).append(
-                1 - top1.samples[0]
-            )
+        job, given, top1 = record.job, record.job.settings.content, record.measurement("top1")
+        wanted = (job.task, job.arch, given.get("dataset")) == ("accuracy", claim.network, "cifar10")
+        if wanted and record.status == "ok" and top1 is not None:
+            recipe = (given.get("recipe") or {}).get("name", "?")
+            ways.setdefault((str(given.get("epochs")), str(recipe)), []).append(1 - top1.samples[0])
     return "; ".join(
         f"run {run}: test error {Decimal(str(round(fmean(errors), 4)))}, mean of {len(errors)} seeds, "
         f"{epochs} epochs, recipe {recipe}"

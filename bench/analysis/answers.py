@@ -492,8 +492,9 @@ def _pick(known: _Accuracies, budget: float) -> Pick:
     one = choice.best if choice.best is not None else choice.nearest
     assert one is not None
     doubt = "none holds it for certain" if choice.best is None else _doubt(choice, one)
-    numbers = (float(one[key]) for key in ("accuracy", "latency", "latency_low", "latency_high"))
-    return Pick(budget, str(one["network"]), *numbers, str(one["way"]), doubt)
+    keys = ("accuracy", "latency", "latency_low", "latency_high")
+    accuracy, time, low, high = (float(one[key]) for key in keys)
+    return Pick(budget, str(one["network"]), accuracy, time, low, high, str(one["way"]), doubt)
 
 
 def _doubt(choice: Choice, one: pd.Series) -> str:

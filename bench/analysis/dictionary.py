@@ -19,7 +19,7 @@ from bench.analysis import frame, layer_costs
 from bench.analysis._comparison_columns import ENTRIES
 from bench.analysis.ensembles import Ensemble
 from bench.analysis.entry import Entry
-from bench.analysis.versus import Ratio
+from bench.analysis.versus import RATIOS
 from bench.errors import unknown_name
 from bench.records.line import Unread, json_text
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FRAMES: Mapping[str, tuple[Entry, ...]] = {
     "measurements": frame.entries(),
     "comparison": ENTRIES,
-    "ratios": Ratio.entries(),
+    "ratios": RATIOS,
     "ensembles": Ensemble.entries(),
     "layers": layer_costs.ENTRIES,
 }
@@ -97,7 +97,7 @@ def _of_dtype(values: pd.Series, entry: Entry) -> pd.Series:
         return pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce").astype(
             "datetime64[ns, UTC]"
         )
-    numbers = _numbers(values)
+    numbers = pd.to_numeric(values).astype("float64")
     return numbers.astype("Int64") if entry.dtype == "Int64" and _are_whole(numbers) else numbers
 
 
@@ -134,10 +134,6 @@ def _text(value: object) -> str | None:
     return None if is_missing else json_text(value)
 
 
-def _numbers(values: pd.Series) -> pd.Series:
-    return pd.to_numeric(values).astype("float64")
-
-
 def _are_whole(numbers: pd.Series) -> bool:
     known = numbers[numbers.notna()]
     return bool((known % 1 == 0).all() and (known.abs() < 2**53).all())
@@ -145,8 +141,6 @@ def _are_whole(numbers: pd.Series) -> bool:
 
 def _tuples(values: pd.Series, entry: Entry) -> pd.Series:
     make: Callable[[Any], object] = {"string": str, "Int64": int, "float64": float}[entry.each]
-    parts = [
-        tuple(map(make, value)) if isinstance(value, tuple | list | np.ndarray) else None
-        for value in values.tolist()
-    ]
+    kinds = (tuple, list, np.ndarray)
+    parts = [tuple(map(make, value)) if isinstance(value, kinds) else None for value in values.tolist()]
     return _series(parts, values, object)

@@ -107,7 +107,9 @@ class CostModel:
 
     def __init__(self, entrants: Entrants) -> None:
         features, self._unknown = _features(entrants)
-        names = [_stem(name) for name in entrants.names]
+        names = [
+            re.sub(r"_\d{3}$", "", name) for name in entrants.names
+        ]  # without a size of images at the end
         self._linear = features @ features.T / features.shape[1] + 1.0
         squares = (features**2).sum(1)
         apart = squares[:, None] + squares[None, :] - 2 * features @ features.T
@@ -257,11 +259,6 @@ def _family_of(name: str) -> str:
     """Return the letters that a name begins with: ``efficientnet`` of `tf_efficientnet_b0`."""
     letters = re.match(r"[^\W\d_]+", name.removeprefix("tf_"))
     return letters[0] if letters else name
-
-
-def _stem(name: str) -> str:
-    """Return a name without a size of images at its end, as ``vit_base_patch16`` has two."""
-    return re.sub(r"_\d{3}$", "", name)
 
 
 def _likeness(names: Sequence[str]) -> _Floats:

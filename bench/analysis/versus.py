@@ -48,7 +48,7 @@ QUANTITIES: Mapping[str, str] = {
 
 _TRAIN_ON = "fashion_mnist"  # for a network whose accuracy was never measured
 
-_ENTRIES = (
+RATIOS = (
     Entry("network", about="the network in question"),
     Entry("baseline", about="the network that it is compared with"),
     Entry("quantity", about="what they are compared in"),
@@ -100,16 +100,11 @@ class Ratio:
         return self.certain and not doubts(self.flags)
 
     @staticmethod
-    def entries() -> tuple[Entry, ...]:
-        """Return what each column of `table` holds."""
-        return _ENTRIES
-
-    @staticmethod
     def table(ratios: Sequence[Ratio]) -> pd.DataFrame:
-        """Return one row a baseline and quantity, as numbers, with the columns of `entries`."""
+        """Return one row a baseline and quantity, as numbers, with the columns of `RATIOS`."""
         import pandas as pd
 
-        return pd.DataFrame([one._row() for one in ratios], columns=[entry.column for entry in _ENTRIES])
+        return pd.DataFrame([one._row() for one in ratios], columns=[entry.column for entry in RATIOS])
 
     def _row(self) -> dict[str, object]:
         of_effect = ("low", "high", "p", "n", "verdict", "reason")

@@ -152,19 +152,15 @@ def prepare(
     try:
         catalog = catalog_for(narrowed, executor)
     except UnknownNameError as error:
+        tip = error.tip or ""
+        close = nearest(archs[0], experiments(), 1) if len(archs) == 1 and "did you mean" not in tip else []
         if meant := next((name for name in archs if name in experiments()), None):
-            raise UnknownNameError(error.message, f"{meant} is an experiment: --config {meant}") from None
-        if meant := next((name for name in archs if name in TASKS), None):
+            tip = f"{meant} is an experiment: --config {meant}"
+        elif meant := next((name for name in archs if name in TASKS), None):
             tip = f"{meant} is a task: --task {','.join([*tasks, meant])}"
-            raise UnknownNameError(error.message, tip) from None
-        if (
-            len(archs) == 1
-            and "did you mean" not in (error.tip or "")
-            and (close := nearest(archs[0], experiments(), 1))
-        ):
+        elif close:
             tip = f"did you mean the experiment {close[0]}? ({error.tip})"
-            raise UnknownNameError(error.message, tip) from None
-        raise
+        raise UnknownNameError(error.message, tip or None) from None
     plan = in_rounds(with_counts(without_refused(expand(narrowed, catalog), executor), executor))
     if narrowed.study and not (archs or tasks):
         narrowed.study.check([p.job for p in plan])
@@ -331,13 +327,15 @@ def train(
     if names in ([], [_ALL]):
         message = "no network to train is named"
         raise ConfigError(message, "such as bench train resnet20 plain20 --dataset digits")
+    # For at most eight side by side; not by their count, so that more seeds can follow.
+    threads = max(1, (os.cpu_count() or 1) // 8)
     options = {"recipe": recipe, "epochs": epochs, "target": target, "keep_weights": keep_weights or None}
     block = {
         "task": "accuracy",
         "dataset": dataset,
         "timeout_s": _TRAINING_LIMIT,
         **{key: value for key, value in options.items() if value is not None},
-        **({"threads": {"cpu": _few_threads(), "cuda": None}} if seeds * len(names) > 1 else {}),
+        **({"threads": {"cpu": threads, "cuda": None}} if seeds * len(names) > 1 else {}),
         "grid": {"seed": list(range(seeds))},
     }
     experiment = Experiment.made(name or run_name("train", [dataset]), [block])
@@ -350,11 +348,6 @@ def train(
         observer=observer,
         argv=argv,
     )
-
-
-def _few_threads() -> int:
-    """Return threads a training, for at most eight side by side; not by their count, so that more seeds can follow."""
-    return max(1, (os.cpu_count() or 1) // 8)
 
 
 def at_least(least: int, **counts: object) -> None:
@@ -374,9 +367,8 @@ def run_name(kind: str, names: Sequence[str]) -> str:
     def word(text: str) -> str:
         return re.sub(r"[^\w.-]+", "-", text).strip("-")
 
-    words = [
-        word(name.rpartition(":")[2]) or word(name) for name in dict.fromkeys(names)
-    ]  # of `timm:*` the first half
+    # Of `timm:*` the first half.
+    words = [word(name.rpartition(":")[2]) or word(name) for name in dict.fromkeys(names)]
     return "-".join([kind, *filter(None, words)])[:80].rstrip("-.")
 
 

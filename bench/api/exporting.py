@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.api.runs import each, stored_runs
 from bench.errors import ConfigError
+from bench.io import write_file
 from bench.records.machines import by_machine
 from bench.records.store import Run
 
@@ -63,13 +64,16 @@ def export(
         _check_free(out, force)
     content = Results(narrowed(by_machine(*stored_runs(runs)), each(where)), given, remark)
     if content.frame.empty:
-        raise ConfigError(
-            f"nothing is stored in {content.names or 'no run'}", "bench run NET --name RUN measures something"
-        )
+        message = f"nothing is stored in {content.names or 'no run'}"
+        raise ConfigError(message, "bench run NET --name RUN measures something")
     made = unit.make(content)
     if not isinstance(made, str | bytes):
         return _filled(made, form, out)
-    return made if out is None else _saved(out, made)
+    if out is None:
+        return made
+    data = made.encode("utf-8", "replace") if isinstance(made, str) else made
+    write_file(out, data, tip="name another file: --out FILE")
+    return out
 
 
 def _check_free(out: Path, force: bool) -> None:
@@ -85,14 +89,6 @@ def _check_free(out: Path, force: bool) -> None:
             raise ConfigError(f"the folder {out} is not empty", "name a new one: --out NAME")
     elif out.is_file() and not force:  # a pipe or a device loses nothing
         raise ConfigError(f"{out} is there already", "name another file, or give --force to replace it")
-
-
-def _saved(out: Path, data: str | bytes) -> Path:
-    from bench.io import write_file
-
-    content = data.encode("utf-8", "replace") if isinstance(data, str) else data
-    write_file(out, content, tip="name another file: --out FILE")
-    return out
 
 
 def _filled(files: Files, form: str, out: Path | None) -> Path:

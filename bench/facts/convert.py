@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from datetime import date as day
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -88,9 +88,8 @@ def update(
     read = [*others, *(_of_file(Path(file), told) for file in files)]
     new = Counter(source.name for source, _ in read)
     if twice := [name for name, count in new.items() if count > 1]:
-        raise BenchError(
-            f"several files are called {twice[0]}.csv", "of one name the facts keep one source: give one"
-        )
+        tip = "of one name the facts keep one source: give one"
+        raise BenchError(f"several files are called {twice[0]}.csv", tip)
     known, stored = _stored(output, set(new), say)
     tables = {}
     for kind, before in stored.items():
@@ -98,12 +97,9 @@ def update(
         parts += [table for source, table in read if source.kind == kind]
         tables[kind] = pd.concat(parts, ignore_index=True) if parts else before
     kept = [source for source in known if source.name not in new]
-    _write(
-        output,
-        sorted([*kept, *(source for source, _ in read)], key=lambda s: (s.kind, s.of, s.recency, s.name)),
-        tables,
-    )
-    return [source for source, _ in read]
+    fresh = [source for source, _ in read]
+    _write(output, sorted([*kept, *fresh], key=lambda s: (s.kind, s.of, s.recency, s.name)), tables)
+    return fresh
 
 
 def _stored(
@@ -160,29 +156,20 @@ def _check_date(text: str | None) -> None:
 
 def _of_file(file: Path, told: Mapping[str, str | None]) -> tuple[Source, pd.DataFrame]:
     """Return the source and the rows of a file; `told` is what it does not say of itself."""
-    speed = _SPEED.fullmatch(file.stem)
-    if file.stem in _SETS:
-        table, of, conditions = _accuracy_rows(file, _SETS[file.stem]), _SETS[file.stem], {}
+    speed, of, conditions = _SPEED.fullmatch(file.stem), _SETS.get(file.stem, ""), {}
+    if of:
+        table = _accuracy_rows(file, of)
     elif speed is not None:
-        table, of, conditions = (
-            _speed_rows(file, _machine(speed["machine"])),
-            _machine(speed["machine"]),
-            _conditions(speed),
-        )
+        of, conditions = _machine(speed["machine"]), _conditions(speed)
+        table = _speed_rows(file, of)
     else:
         known = ", ".join(f"{name}.csv" for name in _SETS)
         raise BenchError(
             f"{file} has not the name of a file of published facts",
             f"name {_TORCHVISION}, or files of pytorch-image-models: {known}, benchmark-infer-*.csv",
         )
-    source = Source(
-        name=file.stem,
-        kind="accuracy" if speed is None else "speed",
-        of=of,
-        rows=len(table),
-        conditions=conditions,
-        **told,
-    )
+    kind: Literal["accuracy", "speed"] = "accuracy" if speed is None else "speed"
+    source = Source(name=file.stem, kind=kind, of=of, rows=len(table), conditions=conditions, **told)
     return source, table
 
 
@@ -207,6 +194,9 @@ def _torch(digits: str) -> str:
     return f"1.{digits[1:]}" if digits[0] == "1" else f"{digits[0]}.{digits[1:-1]}.{digits[-1]}"
 
 
+_ANEW = "take it anew from where it was published"
+
+
 def _rows(file: Path, columns: Sequence[str], fact: str = "") -> pd.DataFrame:
     """Return a CSV file that has these columns; rows without the column `fact` say nothing, and are left out."""
     import pandas as pd
@@ -214,21 +204,16 @@ def _rows(file: Path, columns: Sequence[str], fact: str = "") -> pd.DataFrame:
     try:
         rows = pd.read_csv(io.BytesIO(read_file(file)), thousands=",", dtype=dict.fromkeys(_TEXTS, str))
     except OSError as error:
-        raise BenchError(
-            f"cannot read {file}: {error.strerror or error}", "name a CSV file that you may read"
-        ) from error
+        message = f"cannot read {file}: {error.strerror or error}"
+        raise BenchError(message, "name a CSV file that you may read") from error
     except ValueError as error:  # pandas' and unicode's errors are one of them
-        raise BenchError(
-            f"{file} is no CSV file: {str(error).strip()}", "take it anew from where it was published"
-        ) from error
+        raise BenchError(f"{file} is no CSV file: {str(error).strip()}", _ANEW) from error
     missing = [column for column in columns if column not in rows]
     if missing:
         raise BenchError(f"{file} lacks {', '.join(missing)}", f"columns there: {', '.join(map(str, rows))}")
     rows = rows.dropna(subset=[fact]) if fact else rows
     if rows.empty:
-        raise BenchError(
-            f"{file} has no row with {fact or columns[0]}", "take it anew from where it was published"
-        )
+        raise BenchError(f"{file} has no row with {fact or columns[0]}", _ANEW)
     _refuse(file, rows["model"], rows["model"].isna(), "no name")
     for column in (c for c in (*columns, *_COUNTED) if c in rows and c not in _TEXTS):
         numbers = pd.to_numeric(rows[column], errors="coerce")
@@ -252,10 +237,8 @@ def _refuse(file: Path, values: pd.Series[Any], wrong: pd.Series[bool], what: st
     if wrong.any():
         place = values.index[wrong][0]
         told = "empty" if values.isna()[place] else repr(values.tolist()[values.index.get_loc(place)])
-        raise BenchError(
-            f"{file}, line {place + 2}: {values.name} is {told}, which is {what}",
-            "mend or leave out the line",
-        )
+        message = f"{file}, line {place + 2}: {values.name} is {told}, which is {what}"
+        raise BenchError(message, "mend or leave out the line")
 
 
 _TEXTS, _PERCENTS = ("model", "interpolation"), ("top1", "top5")
@@ -346,6 +329,5 @@ def _write(of: Path, all_sources: list[Source], tables: Mapping[str, pd.DataFram
         with atomic_write(of / SOURCES) as file:
             file.write(f"{text}\n".encode())
     except OSError as error:
-        raise BenchError(
-            f"cannot write facts to {of}: {error.strerror or error}", "name another folder: -o FOLDER"
-        ) from error
+        message = f"cannot write facts to {of}: {error.strerror or error}"
+        raise BenchError(message, "name another folder: -o FOLDER") from error

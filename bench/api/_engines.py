@@ -73,11 +73,10 @@ def engines(
         tried = _tried(opened)
         chosen = _chosen(tried, engines, precisions)
         ranges = calibration or data
-        ways: list[dict[str, object]] = [
-            {"backend": backend, "precision": precision}
-            | ({"calibration": ranges} if precision == "int8" and ranges else {})
-            for backend, precision in chosen
-        ]
+        ways = [{"backend": backend, "precision": precision} for backend, precision in chosen]
+        for way in ways:
+            if way["precision"] == "int8" and ranges:
+                way["calibration"] = ranges
         larger: object = _BATCH if batch_size is None else batch_size
         timed: dict[str, object] = {
             "task": "infer",
@@ -85,7 +84,7 @@ def engines(
             "grid": {"batch_size": [1] if larger == 1 else [1, larger]},
         }
         timed |= {"processes": {"least": processes, "most": processes}} if processes else {}
-        blocks = [{**timed, **way} for way in ways]
+        blocks: list[dict[str, object]] = [{**timed, **way} for way in ways]
         if data is not None:
             on: dict[str, object] = {
                 "data": data,

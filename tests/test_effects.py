@@ -30,7 +30,6 @@ from bench.stats.verdicts import (
     Expectation,
     _decide_ratio,
     _holm,
-    _verdict,
     corrected,
     decide_difference,
     decide_expectation,
@@ -258,7 +257,7 @@ def test_extreme_numbers_do_not_overflow() -> None:
     ],
 )
 def test_verdicts(low: float, high: float, p: float, expected: str) -> None:
-    assert _verdict(low, high, p, 0.02) == expected
+    assert _decide_ratio(Effect(math.nan, low, high, p), 0.02).verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -273,7 +272,7 @@ def test_verdicts(low: float, high: float, p: float, expected: str) -> None:
 )
 def test_words_by_quantity(better: str, unit: str, up: str, down: str) -> None:
     assert (direction(2.0, better, unit), direction(0.5, better, unit)) == (up, down)
-    assert _verdict(1.5, 2.0, 0.01, 0.02, better=better, unit=unit) == up
+    assert _decide_ratio(Effect(1.7, 1.5, 2.0, 0.01), 0.02, better=better, unit=unit).verdict == up
 
 
 def test_means_as_a_ratio_are_scipys() -> None:

@@ -101,12 +101,9 @@ class Raced:
         table["certain"], table["front_chance"], table["budget_chance"] = False, 0.0, 0.0
         for entrant, reason in reasons.items():
             table.loc[rows[entrant], ["state", "reason"]] = ["failed", reason]
-        for quantity in COSTS:
-            ends = ["low", "high", "expected_low", "expected_high"] if quantity in RACED else []
-            for column in (
-                *((quantity,) if quantity not in table else ()),
-                *(f"{quantity}_{end}" for end in ends),
-            ):
+        ends = ("low", "high", "expected_low", "expected_high")
+        for column in (*COSTS, *(f"{quantity}_{end}" for quantity in RACED for end in ends)):
+            if column not in table:
                 table[column] = math.nan
         if standing is not None:
             _fill(table, rows, standing, quantities)
@@ -152,18 +149,15 @@ def _fill(table: pd.DataFrame, rows: Any, standing: Standing, quantities: Sequen
     table.loc[rows[measured], "state"] = "measured"
     table.loc[rows, "processes"] = np.max([cost.processes for cost in standing.costs], axis=0)
     table.loc[rows, "certain"] = standing.certain
-    for column, chances in (
-        ("front_chance", standing.front_chances),
-        ("budget_chance", standing.budget_chances),
-    ):
-        table.loc[rows, column] = chances if standing.enough else np.ceil(chances)
+    chances = {"front_chance": standing.front_chances, "budget_chance": standing.budget_chances}
+    for column, each in chances.items():
+        table.loc[rows, column] = each if standing.enough else np.ceil(each)
     for quantity, cost, posterior in zip(quantities, standing.costs, standing.posteriors, strict=True):
         exact = bool((cost.low[measured] == cost.high[measured]).all())
         ends = {} if exact else {"_low": cost.low, "_high": cost.high}
         for end, values in {"": cost.value, **ends}.items():
-            table.loc[rows[measured], quantity + _turned(quantity, end)] = _natural_cost(
-                quantity, values[measured]
-            )
+            column = quantity + _turned(quantity, end)
+            table.loc[rows[measured], column] = _natural_cost(quantity, values[measured])
         if not standing.enough:
             continue
         low, high = posterior.interval()

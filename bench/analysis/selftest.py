@@ -97,15 +97,14 @@ class Selftest(ToJson):
             return None
         trials = _trials(comparisons)
         rows, medians = _rows([r for r in records if r.job.task == "infer"])
+        times = [m for r in records for m in r.measurements if m.name in _TIMES]
         calibration = Calibration.of(medians, size, SLOWDOWNS) if medians else None
         return cls(
             trials=trials,
             overhead=_median(comparisons, "overhead"),
             timer_resolution=_median(comparisons, "timer_resolution"),
             noise_floor=Calibration.noise_floor(_effects(comparisons, _SAME), trials[0].reach),
-            doubts=tuple(
-                sorted({f for r in records for m in r.measurements if m.name in _TIMES for f in m.flags})
-            ),
+            doubts=tuple(sorted({f for m in times for f in m.flags})),
             rows=rows,
             calibration=calibration if calibration and calibration.alarms.of else None,
         )
@@ -117,22 +116,16 @@ class Selftest(ToJson):
         None where nothing was timed, or no self-test was made there in an equal environment; of one that cannot be
         read, the error.
         """
+        stored = cache(_stored)  # of many runs in one folder it is read once
 
-        @cache  # of many runs in one folder it is read once
-        def stored(results: Path) -> Run | StoreError | None:
+        def said_of(run: Run) -> Selftest | StoreError | None:
+            environments = _timed_in(run)
             try:
-                return _stored(results)
+                return _selftest(stored(run.path.parent), environments) if environments else None
             except StoreError as error:
                 return error
 
-        timed = [_timed_in(run) for run in runs]
-        return [
-            tested if isinstance(tested, StoreError) else _selftest(tested, environments)
-            for tested, environments in (
-                (stored(run.path.parent) if environments else None, environments)
-                for run, environments in zip(runs, timed, strict=True)
-            )
-        ]
+        return [said_of(run) for run in runs]
 
     @staticmethod
     def band_in(results: Path, environments: Collection[str], least: float = BAND) -> float:
@@ -163,9 +156,8 @@ def _selftest(run: Run | None, environments: Collection[str]) -> Selftest | None
     """Return what a self-test says of some environments."""
     if run is None:
         return None
-    return Selftest.of(
-        replace(run, records=tuple(r for r in run.records if not _keys(r).isdisjoint(environments)))
-    )
+    records = tuple(r for r in run.records if not _keys(r).isdisjoint(environments))
+    return Selftest.of(replace(run, records=records))
 
 
 def _timed_in(run: Run) -> set[str]:

@@ -29,6 +29,7 @@ from bench.execution.places import places_for
 from bench.execution.runner import Observer, Summary, reusable, run_plan
 from bench.plan.config import Experiment
 from bench.plan.expand import Planned, expand
+from bench.plan.task import INPUT, TASKS
 from bench.records.history import records_beside
 from bench.records.record import Record
 from bench.records.store import Store, read_run
@@ -258,9 +259,8 @@ class _Course:
             return first[:_ROUND]
         if not race.begun:
             return untried[:_ROUND]
-        return race.further(
-            race.standing(), _ROUND, _CALLS * max(self._images(batch) for batch in self._batches())
-        )
+        calls = _CALLS * max(map(self._images, self._batches()))
+        return race.further(race.standing(), _ROUND, calls)
 
     def _images(self, batch: object) -> int:
         """Return the images of a call."""
@@ -308,15 +308,12 @@ class _Course:
         self, rows: Sequence[int], block: Callable[[dict[str, object]], dict[str, object]]
     ) -> dict[int, list[Planned]]:
         """Return by row of the table the jobs of a block, at its size of images."""
-        of: defaultdict[tuple[int, int, int], list[int]] = defaultdict(list)
+        of: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for row in rows:
-            one = self.table.loc[row]
-            of[int(one["input_size"]), int(one["in_channels"]), int(one["num_classes"])].append(row)
+            of[tuple(int(self.table.loc[row, key]) for key in INPUT)].append(row)
         planned: defaultdict[int, list[Planned]] = defaultdict(list)
-        for (size, channels, classes), some in of.items():
-            shape: dict[str, object] = {"input_size": size}
-            shape |= {"in_channels": channels} if channels else {}
-            shape |= {"num_classes": classes} if classes else {}
+        for values, some in of.items():
+            shape: dict[str, object] = {k: v for k, v in zip(INPUT, values, strict=True) if v}
             by_name = {self.table.loc[row, "name"]: row for row in some}
             experiment = Experiment.made("choose", [block(shape)])
             own = [text for text in self.overrides if _known_to(text, experiment.blocks[0].task)]
@@ -343,19 +340,12 @@ class _Course:
             counts=rows[["macs", "activations", "parameters", "input_size"]].to_numpy(np.float64),
             times=rows[list(self.known.machines)].to_numpy(np.float64),
         )
-        if not self.entered:
-            self.race = Race(entrants, [])
-            return
         limits = {budget.quantity: log_cost(budget.quantity, budget.limit) for budget in self.budgets}
-        nothing: list[list[list[float]]] = [[[] for _ in self.entered] for _ in self.quantities]
-        self.race = Race(
-            entrants,
-            [
-                RacedCost(CostModel(entrants), own, limits.get(quantity), exact=quantity == "memory")
-                for quantity, own in zip(self.quantities, nothing, strict=True)
-            ],
-            counted=not {*limits} <= {*self.quantities},
-        )
+        costs = [
+            RacedCost(CostModel(entrants), [[] for _ in self.entered], limits.get(one), exact=one == "memory")
+            for one in (self.quantities if self.entered else ())
+        ]
+        self.race = Race(entrants, costs, counted=not {*limits} <= {*self.quantities})
 
     def _plan_times(self) -> None:
         """Plan what times each entrant."""
@@ -479,7 +469,7 @@ class _Course:
                 self._fail(entrant, _failure(record))
                 continue
             for quantity, cost in zip(self.quantities, self.race.costs, strict=True):
-                if not self._is_of(quantity, record):
+                if self.batches[record.job.series()] != _BATCHES.get(quantity, self._batches()[-1]):
                     continue
                 if (value := _value(quantity, record)) is not None:
                     disturbed, clean = cost.disturbed, cost.samples[entrant]
@@ -487,10 +477,6 @@ class _Course:
                     own.append(log_cost(quantity, value))
                 elif not (cost.exact and record.job.settings.given.get("replicate")):  # of the first alone
                     self._fail(entrant, f"no {quantity} was measured")
-
-    def _is_of(self, quantity: str, record: Record) -> bool:
-        """Return whether a job measures a quantity: its batch is the one that this is of."""
-        return self.batches[record.job.series()] == _BATCHES.get(quantity, self._batches()[-1])
 
     def _fail(self, entrant: int, reason: str) -> None:
         self.race.failed.add(entrant)
@@ -503,10 +489,8 @@ class _Course:
         lacking = [f"no {quantity} was measured" for quantity in self.quantities]
         reasons = set(self.reasons.values())
         if self.reasons and reasons <= set(lacking) and len(self.reasons) == len(self.entered):
-            raise BenchError(
-                f"{next(iter(reasons))}, of any network: this machine has no meter of it",
-                "leave that budget out",
-            )
+            message = f"{next(iter(reasons))}, of any network: this machine has no meter of it"
+            raise BenchError(message, "leave that budget out")
         return Raced.of(
             self.race,
             self.table,
@@ -527,8 +511,6 @@ def _failure(record: Record) -> str:
 
 def _known_to(override: str, task: str) -> bool:
     """Return whether an override is of a task: that of another one is not."""
-    from bench.plan.task import TASKS
-
     key = override.partition("=")[0].strip()
     head, _, rest = key.partition(".")
     if head in TASKS.names() and rest:
@@ -544,6 +526,4 @@ def _value(quantity: str, record: Record) -> float | None:
     value = float(median(measured.samples))
     if not (math.isfinite(value) and value > 0):
         return None
-    if quantity == "throughput":
-        return float(record.job.settings.given["batch_size"]) / value
-    return value
+    return record.job.settings.given["batch_size"] / value if quantity == "throughput" else value

@@ -77,28 +77,6 @@ def _one_of(effect: Effect, p: float, many: int, lost: Verdict) -> Effect:
     return replace(effect, p=p, verdict=lost, reason=reason)
 
 
-def _verdict(
-    low: float, high: float, p: float, band: float = BAND, *, better: Better = "lower", unit: str = "s"
-) -> Verdict:
-    """Return what the interval of a ratio and its p say.
-
-    Args:
-        low: lower end of the 95 % interval.
-        high: upper end.
-        p: two-sided; NaN decides nothing.
-        band: a ratio from 1 / (1 + band) to 1 + band is the same to a user.
-        better: which direction is an improvement.
-        unit: of the quantity; only times (`s`) and rates (`1/s`) are faster or slower.
-    """
-    if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(p)):
-        return "undecided"
-    if low >= 1 / (1 + band) and high <= 1 + band:
-        return "same"
-    if p <= ALPHA and (low > 1 or high < 1):
-        return direction(low, better, unit)
-    return "undecided"
-
-
 def direction(value: float, better: Better = "lower", unit: str = "s") -> Verdict:
     """Return the word for a ratio that is certainly above or below one."""
     if unit not in ("s", "1/s") or better == "neither":
@@ -107,13 +85,22 @@ def direction(value: float, better: Better = "lower", unit: str = "s") -> Verdic
 
 
 def _decide_ratio(effect: Effect, band: float = BAND, *, better: Better = "lower", unit: str = "s") -> Effect:
-    """Return the effect, which is a ratio, with its verdict and why; see `_verdict`."""
-    word = _verdict(effect.low, effect.high, effect.p, band, better=better, unit=unit)
-    if word == "same":
-        return replace(effect, verdict=word, reason=f"all of the interval is within ±{100 * band:g} %")
-    if word == "undecided" and not math.isnan(effect.p):
-        return replace(effect, reason=f"{effect.reason}; the interval reaches beyond ±{100 * band:g} %")
-    return replace(effect, verdict=word)
+    """Return the effect, which is a ratio, with its verdict and why; without an interval and a p it decides nothing.
+
+    Args:
+        effect: on its own.
+        band: a ratio from 1 / (1 + band) to 1 + band is the same to a user.
+        better: which direction is an improvement.
+        unit: of the quantity; only times (`s`) and rates (`1/s`) are faster or slower.
+    """
+    low, high, p = effect.low, effect.high, effect.p
+    known = math.isfinite(low) and math.isfinite(high) and math.isfinite(p)
+    if known and low >= 1 / (1 + band) and high <= 1 + band:
+        return replace(effect, verdict="same", reason=f"all of the interval is within ±{100 * band:g} %")
+    if known and p <= ALPHA and (low > 1 or high < 1):
+        return replace(effect, verdict=direction(low, better, unit))
+    beyond = "" if math.isnan(p) else f"; the interval reaches beyond ±{100 * band:g} %"
+    return replace(effect, verdict="undecided", reason=effect.reason + beyond)
 
 
 def of_ratios(
@@ -123,8 +110,8 @@ def of_ratios(
 
     Wilcoxon's signed ranks of the logarithms, so that B / A and A / B say the same. It supposes independent
     processes, and logarithms that are symmetric about their centre; what each process has of its own does not matter.
-    One ratio a process, such as `bench.stats.samples.median_ratio`; NaN and infinities are left out. See `_verdict`
-    for the rest.
+    One ratio a process, such as `bench.stats.samples.median_ratio`; NaN and infinities are left out. See
+    `_decide_ratio` for the rest.
     """
     values = _array(ratios)
     if not len(values) or values.min() <= 0:
@@ -142,7 +129,7 @@ def of_means(
 ) -> Effect:
     """Return the verdict on two means over trainings, by Welch's t, as the ratio to the second.
 
-    One number a training; NaN and infinities are left out. See `_verdict` for the rest.
+    One number a training; NaN and infinities are left out. See `_decide_ratio` for the rest.
     """
     a, b = _array(of), _array(against)
     n = min(len(a), len(b))
@@ -171,7 +158,7 @@ def differ(
         floor: a ratio this near to one is noise where there are too few processes to test.
         band: a ratio this near to one is the same to a user.
         better: which direction is an improvement.
-        unit: of the quantity, see `_verdict`.
+        unit: of the quantity, see `_decide_ratio`.
         spread: the standard deviation of a process's logarithm, by all that was timed; see `_drawn_in`. 0 draws nothing
             in.
     """

@@ -65,13 +65,7 @@ class Matching:
 
 
 def match(a: Run, b: Run, *, across: bool = False, quantities: Collection[str] = ()) -> Matching:
-    """Match the jobs of two runs by what they measure.
-
-    Args:
-        a: the earlier run.
-        b: the later one.
-        across: match also where device, precision, threads or definitions differ.
-        quantities: names of measurements to look at; none means all.
+    """Match the jobs of two runs by what they measure; see `bench.analysis.diff.Diff.of` for the arguments.
 
     Raises:
         ConfigError: if the runs have nothing in common; and, but for `across`, if they differ in what makes their

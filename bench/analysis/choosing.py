@@ -169,14 +169,12 @@ def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int | No
         BenchError: where there is no candidate, or none has a number for a budget.
     """
     if candidates.empty:
-        raise BenchError(
-            "there is no network with an accuracy and a cost to choose from", "name others, or another --on"
-        )
+        message = "there is no network with an accuracy and a cost to choose from"
+        raise BenchError(message, "name others, or another --on")
     for budget in budgets:
         if candidates[budget.quantity].isna().all():
-            raise BenchError(
-                f"no {budget.quantity} is known of any of these networks", "leave that budget out"
-            )
+            message = f"no {budget.quantity} is known of any of these networks"
+            raise BenchError(message, "leave that budget out")
     table = candidates.reset_index(drop=True)
     speeds = ("throughput", "latency")  # without a budget, the front is of the one that most networks have
     cost = budgets[0].quantity if budgets else max(speeds, key=lambda c: table[c].count())
@@ -188,11 +186,7 @@ def choose(candidates: pd.DataFrame, budgets: Sequence[Budget], images: int | No
 def answer(table: pd.DataFrame, budgets: Sequence[Budget], cost: str, images: int | None) -> Choice:
     """Return the choice from networks of which it is known what they hold; see `choose`.
 
-    Args:
-        table: candidates with `holds`, `excess` and `on_front`, numbered from 0.
-        budgets: that were to be held.
-        cost: that the front is of.
-        images: how many the accuracies are of; None as in `choose`.
+    `table` has the candidates with `holds`, `excess` and `on_front`, numbered from 0; the front is of `cost`.
     """
     holding = table[table["holds"] == "yes"]
     cheap_first = COSTS[cost][1] == "lower"

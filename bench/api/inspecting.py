@@ -40,9 +40,8 @@ def env() -> dict[str, object]:
         >>> machine["places"]  # "cuda:0" where there is a GPU
         ['cpu']
     """
-    catalog = _probe(
-        Catalog, "probe_machine", [], executor="inline"
-    )  # no code of others: no server is waited for
+    # No code of others: no server is waited for.
+    catalog = _probe(Catalog, "probe_machine", [], executor="inline")
     environment = catalog.environment
     return {
         "devices": list(catalog.devices),
@@ -54,24 +53,8 @@ def env() -> dict[str, object]:
     }
 
 
-def layers(
-    arch: str,
-    depth: int | None = None,
-    *,
-    input_size: int | None = None,
-    num_classes: int | None = None,
-    in_channels: int | None = None,
-) -> JsonObject:
-    """Return the layer table of a network, as plain values; see `bench.costs.layers`.
-
-    Args:
-        arch: any name that `bench.run` takes.
-        depth: how deep modules are opened; None is all.
-        input_size: height and width of the image in px; None is the native size, as for the other two.
-        num_classes: outputs.
-        in_channels: channels of the image.
-    """
-    shape = {"input_size": input_size, "num_classes": num_classes, "in_channels": in_channels}
+def layers(arch: str, depth: int | None = None, **shape: int | None) -> JsonObject:
+    """Return the layer table of a network, as plain values; see `bench.costs.layers`, and `show` for the arguments."""
     return _probe(dict[str, Any], "probe_layers", arch, depth, shape)
 
 

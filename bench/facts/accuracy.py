@@ -119,19 +119,14 @@ class Accuracies:
             measured = [m for record in records if (m := record.measurement("top1")) is not None]
             sets |= {_images_of(r.job.settings.content) for r in records}
             images = max(images, *(_images(m) for m in measured))
-            counted = [
-                m.samples[0] for record in records if (m := record.measurement("parameters")) is not None
-            ]
-            parameters = median(counted) if counted else float("nan")
+            counted = [m.samples[0] for r in records if (m := r.measurement("parameters")) is not None]
+            parameters = median(counted) if counted else math.nan
             name, *sides = key
-            rows.append(
-                (name, architecture_of(name), *sides, fmean(m.samples[-1] for m in measured), parameters)
-            )
+            accuracy = fmean(m.samples[-1] for m in measured)
+            rows.append((name, architecture_of(name), *sides, accuracy, parameters))
         if len(sets) > 1:
-            kinds = ", ".join(
-                f"{words} ({digest[:8]})" if digest else words for words, digest in sorted(sets)
-            )
-            message = f"{run.name} has accuracies on several data sets: {kinds}"
+            kinds = (f"{words} ({digest[:8]})" if digest else words for words, digest in sorted(sets))
+            message = f"{run.name} has accuracies on several data sets: {', '.join(kinds)}"
             raise ConfigError(message, "name a run of one of them")
         remark = f"Accuracies are measured on {sets.pop()[0]}, top-1: run {run.name}; {images:,} images."
         cards = {key[0]: records[-1].card for (key, _), records in groups.items()}
@@ -149,11 +144,8 @@ class Accuracies:
             ConfigError: where all of them were edited.
         """
         now = {architecture_of(card.name): card for card in cards}
-        edited = [
-            name
-            for name, card in self.cards.items()
-            if not card.is_same_code(now.get(architecture_of(name), card))
-        ]
+        known = self.cards.items()
+        edited = [name for name, card in known if not card.is_same_code(now.get(architecture_of(name), card))]
         if not edited:
             return self
         why = f"their files are others now than in run {self.run}"

@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.choosing import Budget
@@ -95,9 +96,8 @@ class Candidates:
         """
         if len(machines := by_machine(run)) > 1:
             names = " and ".join(one.name for one in machines)
-            raise ConfigError(
-                f"several machines were measured: {names}", "choose from a run of one of them: --on RUN"
-            )
+            tip = "choose from a run of one of them: --on RUN"
+            raise ConfigError(f"several machines were measured: {names}", tip)
         if not any(r.job.task == "infer" and r.status == "ok" for r in run.records):
             raise _without_times(run)
         timed = compare_table(to_frame([run]))
@@ -214,15 +214,13 @@ def _nothing_in_both(run: Run, accuracies: Accuracies, costs: pd.DataFrame) -> C
         )
     networks = sorted(set(costs["architecture"]))
     theirs = [other for name in networks if (other := TORCHVISION + name) in set(own["architecture"])]
-    tip = (
-        f"time those that have: {', '.join(theirs[:3])} ..."
-        if theirs
-        else "time them at the sizes of their weights"
+    which = (
+        f"those that have: {', '.join(theirs[:3])} ..." if theirs else "them at the sizes of their weights"
     )
     return ConfigError(
         f"no network of run {run.name} has weights whose accuracy is published for images and classes as it was timed: "
         f"{', '.join(networks)}",
-        f"{tip}; or, where a run has trained or evaluated them, choose by it: --accuracy RUN",
+        f"time {which}; or, where a run has trained or evaluated them, choose by it: --accuracy RUN",
     )
 
 
@@ -253,12 +251,12 @@ def _matching(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
     if not patterns:
         return table.reset_index(drop=True)
     names = table["network"]
-    chosen = [False] * len(names)
+    chosen = np.zeros(len(names), dtype=np.bool_)
     for pattern in patterns:
         named = called(names, pattern)
         if not any(named):
             raise unknown_name("network", pattern, names, "it has no accuracy, or no cost there")
-        chosen = [*map(any, zip(chosen, named, strict=True))]
+        chosen |= named
     return table[chosen].reset_index(drop=True)
 
 

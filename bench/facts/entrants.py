@@ -76,16 +76,15 @@ class Known:
         rows = accuracies()
         table = self.table.assign(weights=self.table["network"].str.removeprefix(TIMM))
         rows = table.merge(rows[rows["set"] == "val"], on=["weights", "input_size"])
+        columns = ["name", "input_size", "top1", "top5", "weights"]
         of_each = {
-            (row["name"], row["input_size"]): {
-                "top1": row["top1"],
-                "top5": row["top5"],
-                "source": row["weights"],
-            }
-            for row in rows[["name", "weights", "input_size", "top1", "top5"]].to_dict("records")
+            (name, size): {"top1": top1, "top5": top5, "source": weights}
+            for name, size, top1, top5, weights in rows[columns].itertuples(index=False)
         }
-        own = ((card, of_each.get((card.name, card.input_size), {})) for card in cards)
-        return [replace(card, published={**card.published, **told}) for card, told in own]
+        return [
+            replace(card, published={**card.published, **of_each.get((card.name, card.input_size), {})})
+            for card in cards
+        ]
 
 
 def _of_none(names: Sequence[str], accuracies: Accuracies) -> BenchError:

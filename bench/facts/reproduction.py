@@ -208,17 +208,12 @@ def _course(
         nearer = [i for i, step in enumerate(steps) if step.effect.verdict == one.toward]
         if not nearer or (one.published is not None and _explained(one, done).causes):
             break
-        away += [
-            v.changes
-            for (v, _), s in zip(made, steps, strict=True)
-            if s.effect.verdict not in (one.toward, "undecided")
-        ]
+        verdicts = (step.effect.verdict for step in steps)
+        led = zip(made, verdicts, strict=True)
+        away += [v.changes for (v, _), verdict in led if verdict not in (one.toward, "undecided")]
         at = made[min(nearer, key=lambda i: one.gap(steps[i]))][1]
-        level = [
-            v
-            for v in Variation.further(base.transform, at.transform, told)
-            if not any(led.items() <= v.changes.items() for led in away)
-        ]
+        further = Variation.further(base.transform, at.transform, told)
+        level = [v for v in further if not any(changes.items() <= v.changes.items() for changes in away)]
     return wanted, at
 
 
@@ -288,9 +283,8 @@ def _of_training(one: Evaluation) -> _Published | None:
         return None
     images = told.get("images")
     source = f"its own training, {told.get('source')}"
-    return _Published(
-        float(told["top1"]), source, images if isinstance(images, int) else 0, "its test images"
-    )
+    of = images if isinstance(images, int) else 0
+    return _Published(float(told["top1"]), source, of, "its test images")
 
 
 def _of_facts(one: Evaluation, rows: pd.DataFrame) -> _Published | None:

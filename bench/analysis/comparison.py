@@ -144,13 +144,8 @@ def _speeds(rows: Rows, tails: Mapping[Key, Plain]) -> Mapping[Key, Rows]:
         ways[way].append(row)
     speeds: defaultdict[Key, Rows] = defaultdict(list)
     for way, own in ways.items():
-        told = key_of(own[-1], (*WAY, "device_name"))
-        one = (
-            dict(zip((*WAY, "device_name"), told, strict=True))
-            | dict(_timed_columns(own))
-            | tails.get(way, {})
-        )
-        speeds[way[: len(SHAPE)]].append(one)
+        told = {name: own[-1].get(name) for name in (*WAY, "device_name")}
+        speeds[way[: len(SHAPE)]].append(told | dict(_timed_columns(own)) | tails.get(way, {}))
     return speeds
 
 
@@ -185,8 +180,7 @@ def _evaluated(one: Evaluation) -> dict[str, object]:
     columns: dict[str, object] = {"evaluated_on": one.data}
     for _, _, quantity in summarised("images"):
         share = one.top1 if quantity.source == "top1" else one.top5
-        columns[quantity.name] = share.value
-        columns |= dict(zip(quantity.ends, share.interval, strict=True))
+        columns |= share.named(quantity.name)
         columns[f"{quantity.name}_flags"] = flags_text([one.flags])
     return columns
 

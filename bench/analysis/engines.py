@@ -353,13 +353,16 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
     values = {name: _value(largest, name) for name in _VALUES}
     of_one = [r for r in ok if _batch(r) == 1] or ok
     values |= {name: _value(of_one, name) for name in _VALUES if name != "peak_memory"}
+    reason = "it was not timed with one image" if ok else "it has not run yet"
+    if failed and failed[-1].error:
+        reason = _message(failed[-1])
     detail = _detail(of_one, "prepare_time") or _detail(of_one, "load_time")
     return EngineRow(
         network=records[0].job.arch,
         backend=backend if memory_format == "contiguous" else f"{backend} {memory_format}",
         precision=precision,
         status=failed[-1].status if failed else "ok",
-        reason=_reason(failed, timed=bool(ok)) if latency is None else "",
+        reason=reason if latency is None else "",
         tip=_tip(failed[-1]) if failed and latency is None else "",
         latency=latency,
         throughput=batch / median(steps) if steps else math.nan,
@@ -372,12 +375,6 @@ def _row(way: _Way, records: Sequence[Record], answers: _Answered) -> EngineRow:
         untested=answers.untested(backend, precision),
         flags=_flags(of_one, latency),
     )
-
-
-def _reason(failed: Sequence[Record], *, timed: bool) -> str:
-    if failed and failed[-1].error:
-        return _message(failed[-1])
-    return "it was not timed with one image" if timed else "it has not run yet"
 
 
 def _message(record: Record) -> str:

@@ -171,8 +171,6 @@ class Evaluation:
 
     def to_json(self) -> dict[str, object]:
         """Return plain values in one level; what is not a number is None."""
-        low, high = self.top1.interval
-        low5, high5 = self.top5.interval
         reliable = self.reliability
         return finite_json(
             {
@@ -183,12 +181,8 @@ class Evaluation:
                 **self.conditions,
                 "images": self.top1.images,
                 "left_out": self.left_out,
-                "top1": self.top1.value,
-                "top1_low": low,
-                "top1_high": high,
-                "top5": self.top5.value,
-                "top5_low": low5,
-                "top5_high": high5,
+                **self.top1.named("top1"),
+                **self.top5.named("top5"),
                 "top1_among_its_classes": math.nan if self.among is None else self.among.value,
                 "calibration_error": reliable.error,
                 "calibration_error_by_chance": reliable.perfect,

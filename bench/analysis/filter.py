@@ -16,6 +16,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -158,17 +159,20 @@ class _Reader:
         self.at += 1
         return True
 
+    def several(
+        self, part: Callable[[], _Test], word: str, join: Callable[[_Known, _Known], _Known]
+    ) -> _Test:
+        """Read parts with a word between, and return what they come to together."""
+        tests = [part()]
+        while self.accept(word):
+            tests.append(part())
+        return lambda table: reduce(join, (test(table) for test in tests))
+
     def either(self) -> _Test:
-        tests = [self.both()]
-        while self.accept("or"):
-            tests.append(self.both())
-        return _joined(tests, operator.or_)
+        return self.several(self.both, "or", operator.or_)
 
     def both(self) -> _Test:
-        tests = [self.one()]
-        while self.accept("and"):
-            tests.append(self.one())
-        return _joined(tests, operator.and_)
+        return self.several(self.one, "and", operator.and_)
 
     def one(self) -> _Test:
         negated = False
@@ -202,11 +206,9 @@ class _Reader:
 
     def among(self, column: str) -> _Test:
         self.take("[", what="`[`")
-        tests = [_compared(column, "==", self.value())]
-        while self.accept(","):
-            tests.append(_compared(column, "==", self.value()))
+        test = self.several(lambda: _compared(column, "==", self.value()), ",", operator.or_)
         self.take("]", what="`,` or `]`")
-        return _joined(tests, operator.or_)
+        return test
 
     def value(self) -> _Value:
         kind = self.kind
@@ -214,25 +216,11 @@ class _Reader:
         return float(word) if kind == "number" else None if kind == "none" else word[1:-1]
 
 
-def _joined(tests: Sequence[_Test], join: Callable[[_Known, _Known], _Known]) -> _Test:
-    def test(table: pd.DataFrame) -> _Known:
-        first, *rest = (one(table) for one in tests)
-        for other in rest:
-            first = join(first, other)
-        return first
-
-    return test if len(tests) > 1 else tests[0]
-
-
 def _compared(column: str, sign: str, value: _Value) -> _Test:
     if value is None:
         return lambda table: _missing(table, column, sign)
     compare = _COMPARE[sign]
-
-    def test(table: pd.DataFrame) -> _Known:
-        return _known(_values(table, column, value), lambda v: compare(v, value))
-
-    return test
+    return lambda table: _known(_values(table, column, value), lambda v: compare(v, value))
 
 
 def _missing(table: pd.DataFrame, column: str, sign: str) -> _Known:
@@ -244,11 +232,7 @@ def _missing(table: pd.DataFrame, column: str, sign: str) -> _Known:
 
 def _like(column: str, pattern: str, *, negated: bool) -> _Test:
     match = re.compile(fnmatch.translate(pattern)).match
-
-    def test(table: pd.DataFrame) -> _Known:
-        return _known(_values(table, column, pattern), lambda v: (match(v) is None) is negated)
-
-    return test
+    return lambda table: _known(_values(table, column, pattern), lambda v: (match(v) is None) is negated)
 
 
 def _known(values: list[Any], test: Callable[[Any], bool]) -> _Known:
@@ -268,9 +252,8 @@ def _values(table: pd.DataFrame, name: str, like: float | str) -> list[Any]:
     values = [None if missing else v for v, missing in zip(column.tolist(), column.isna(), strict=True)]
     known = [v for v in values if v is not None]
     if odd := [v for v in known if not isinstance(v, str | int | float)]:
-        raise ConfigError(
-            f"column {name} has neither text nor numbers: {str(odd[0])[:40]}", "name another column"
-        )
+        message = f"column {name} has neither text nor numbers: {str(odd[0])[:40]}"
+        raise ConfigError(message, "name another column")
     if other := [v for v in known if isinstance(v, str) is not isinstance(like, str)]:
         raise _other_kind(name, other[0], like)
     return values

@@ -77,7 +77,7 @@ class Leaders:
         """
         groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
-            if _has_number(row, column):
+            if isinstance(row[column], int | float) and math.isfinite(row[column]):
                 groups[tuple(str(row[key]) for key in within)].append(i)
         sign = -1 if better == "higher" else 1
         for rivals in groups.values():
@@ -93,23 +93,12 @@ class Leaders:
 
 def unsure(row: Row, column: str, *, exact: bool) -> tuple[str, ...]:
     """Return why a number is not called the best: its doubts, and that it has no interval; nothing where it is sure."""
-    lacking = not exact and not _has_interval(row, column)
+    ends = (row.get(f"{column}_{end}", math.nan) for end in ("low", "high"))
+    lacking = not exact and not all(map(math.isfinite, ends))
     return (*doubts_of(row, column), *(["no_interval"] * lacking))
-
-
-def _has_number(row: Row, column: str) -> bool:
-    """Return whether a row has a finite number in a column."""
-    value = row[column]
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _overlap(one: Row, other: Row, column: str) -> bool:
     """Return whether the intervals of two rows overlap."""
     low, high = (f"{column}_{end}" for end in ("low", "high"))
     return bool(one[low] <= other[high] and other[low] <= one[high])
-
-
-def _has_interval(row: Row, column: str) -> bool:
-    """Return whether the interval of a number is known."""
-    ends = (row.get(f"{column}_{end}", math.nan) for end in ("low", "high"))
-    return all(math.isfinite(end) for end in ends)

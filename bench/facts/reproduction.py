@@ -133,15 +133,12 @@ class Reproduction:
     def to_json(self) -> JsonObject:
         """Return plain values; what is not a number is None."""
         one, published = self.evaluation, self.published
-        low, high = one.top1.interval
         return finite_json(
             {
                 "network": one.label,
                 "data": one.data,
                 "images": one.top1.images,
-                "top1": one.top1.value,
-                "top1_low": low,
-                "top1_high": high,
+                **one.top1.named("top1"),
                 "published_top1": published.top1 if published else math.nan,
                 "published_source": published.source if published else "",
                 "verdict": self.word,
@@ -223,12 +220,11 @@ def _has(base: Evaluation, variation: Variation, transform: JsonObject) -> bool:
 
 
 def _try_json(one: Try) -> dict[str, object]:
-    low, high = one.share.interval
-    numbers = {"images": one.images, "top1": one.share.value, "top1_low": low, "top1_high": high}
     return {
         "cause": one.cause,
         "change": one.words,
-        **numbers,
+        "images": one.images,
+        **one.share.named("top1"),
         "reaches_published": one.reaches,
         **one.effect.to_json("difference"),
     }

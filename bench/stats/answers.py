@@ -58,6 +58,10 @@ class Share(ToJson):
         """Between which shares it lies; NaN of no image."""
         return wilson_interval(self.count, self.images)
 
+    def named(self, name: str) -> dict[str, float]:
+        """Return the share and its interval by their names, such as ``top1``, ``top1_low`` and ``top1_high``."""
+        return dict(zip((name, f"{name}_low", f"{name}_high"), (self.value, *self.interval), strict=True))
+
     def holds(self, value: float) -> bool:
         """Whether the interval holds a share."""
         low, high = self.interval

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.analysis.keys import grouped
 from bench.analysis.machine import device_name, dig, torch_version
 from bench.errors import ConfigError, listed
 from bench.io import JsonObject
@@ -91,12 +92,10 @@ def names_of(a: Run, b: Run) -> tuple[str, str]:
 
 def _repeats(run: Run) -> dict[str, Repeats]:
     """Return the records of a run by what they measure, in the order of the first of each."""
-    by_key: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in latest(current(run).records).values():
-        if record.job.task in TASKS and TASKS.get(record.job.task).matched:
-            by_key[_key(record.job)].append(record)
+    last_of_each = latest(current(run).records).values()
+    known = (r for r in last_of_each if r.job.task in TASKS and TASKS.get(r.job.task).matched)
     repeats = {}
-    for key, records in by_key.items():
+    for key, records in grouped(known, lambda record: _key(record.job)).items():
         last = records[-1]
         same = [r for r in records if r.status == "ok" and r.job.source_sha256 == last.job.source_sha256]
         repeats[key] = Repeats(last.job, same, last.status)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import json
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.analysis.keys import grouped
 from bench.errors import unknown_name
 from bench.io import JsonObject
 from bench.plan.job import Job
@@ -104,10 +104,10 @@ def series_of(run: Run, networks: Sequence[str] = ()) -> list[Series]:
     for pattern in networks:
         if not any(_matches(pattern, arch) for arch in known):
             raise unknown_name("trained network", pattern, known, "`bench report` shows the run")
-    series: defaultdict[str, list[Job]] = defaultdict(list)
-    for job in jobs.values():
-        if not networks or any(_matches(pattern, job.arch) for pattern in networks):
-            series[job.series()].append(job)
+    wanted = (
+        job for job in jobs.values() if any(_matches(pattern, job.arch) for pattern in networks or ("*",))
+    )
+    series = grouped(wanted, lambda job: job.series())
     labels = _labels([some[0] for some in series.values()])
     return [
         Series(label, tuple(some), tuple(last[j.id] for j in some if j.id in last))
@@ -121,10 +121,8 @@ def _matches(pattern: str, arch: str) -> bool:
 
 def _labels(jobs: Sequence[Job]) -> list[str]:
     """Return the name of each network, with the settings that tell it from others of that name."""
-    settings: defaultdict[str, list[JsonObject]] = defaultdict(list)
-    for job in jobs:
-        settings[job.arch].append(settings_of(job))
-    telling = {arch: differing_keys(some) for arch, some in settings.items()}
+    by_arch = grouped(jobs, lambda job: job.arch)
+    telling = {arch: differing_keys([settings_of(job) for job in some]) for arch, some in by_arch.items()}
     return [
         " · ".join([job.arch, *(f"{key} {settings_of(job).get(key)}" for key in telling[job.arch])])
         for job in jobs

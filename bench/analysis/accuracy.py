@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.analysis._counts import counts_of
 from bench.analysis.flags import Row, flags_text
-from bench.analysis.keys import Key, Rows, key_of, plain_rows
+from bench.analysis.keys import Key, Rows, grouped, key_of, plain_rows
 from bench.analysis.plausibility import READ, doubt
 from bench.io import finite_json
 from bench.plan.task import INPUT, TAUGHT, Quantity, summarised
@@ -57,10 +57,8 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def trained(rows: Iterable[Row]) -> Rows:
     """Return the rows of `accuracy_table`, of rows of the frame that have their doubts."""
-    series: defaultdict[Key, list[Row]] = defaultdict(list)
-    for row in rows:
-        if row["task"] == "accuracy":
-            series[row["run"], row["series"]].append(row)
+    of_trainings = (row for row in rows if row["task"] == "accuracy")
+    series = grouped(of_trainings, lambda row: (row["run"], row["series"]))
     table = [_row(some) for some in series.values()]
     shared: defaultdict[Key, set[str]] = defaultdict(set)
     for one in table:

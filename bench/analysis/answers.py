@@ -8,7 +8,7 @@ machines, channels or classes, nor are accuracies across the ways in which they 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +20,7 @@ from bench.analysis.choosing import Budget, Choice, choose, pareto_front, told_a
 from bench.analysis.comparison import setting_words
 from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Leaders, Row, unsure
+from bench.analysis.keys import grouped
 from bench.analysis.layers import LayerTable
 from bench.analysis.shapes import as_published, as_trained
 from bench.plan.task import INPUT, TAUGHT
@@ -179,10 +180,7 @@ def _by_layer(table: LayerTable) -> str:
 
 def _evaluated(every: Evaluations) -> Iterator[str]:
     """Yield a sentence on each data set that weights were evaluated on: who tells the most images right, how surely."""
-    by_images: defaultdict[tuple[object, ...], list[Evaluation]] = defaultdict(list)
-    for one in every.plain:
-        if one.top1.images:
-            by_images[one.images_key].append(one)
+    by_images = grouped((one for one in every.plain if one.top1.images), lambda one: one.images_key)
     tested = {_together(p.data, p.network, p.baseline): p.effect.verdict for p in every.pairs()}
     for group in by_images.values():
         best, *others = sorted(group, key=lambda one: -one.top1.value)

@@ -17,7 +17,7 @@ from bench.analysis.accuracy import TRAININGS, trained
 from bench.analysis.evaluations import Evaluation, Evaluations
 from bench.analysis.flags import Row, flags_text
 from bench.analysis.frame import PENDING, UNREADABLE
-from bench.analysis.keys import NUMBERS, SHAPE, VARIANT, WAY, Key, Plain, Rows, key_of, plain_rows
+from bench.analysis.keys import NUMBERS, SHAPE, VARIANT, WAY, Key, Plain, Rows, grouped, key_of, plain_rows
 from bench.analysis.plausibility import doubt
 from bench.analysis.replicates import PERCENTILES, percentiles, pooled
 from bench.analysis.roofline import rooflines
@@ -198,9 +198,7 @@ _SETTINGS = (*INPUT, *VARIANT, *TAUGHT, "run")
 
 def _labels(rows: Rows) -> list[str]:
     """Return the label of each row, see `row_labels`."""
-    by_network: defaultdict[str, Rows] = defaultdict(list)
-    for row in rows:
-        by_network[row["network"]].append(row)
+    by_network = grouped(rows, lambda row: row["network"])
     several = {
         network: {s for s in _SETTINGS if len({row.get(s) for row in own} - {None}) > 1}
         for network, own in by_network.items()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
+from bench.analysis.keys import grouped
 from bench.errors import listed
 from bench.io import finite_json
 from bench.plan.settings import Timed
@@ -217,13 +218,9 @@ class EngineRow:
         every = current(run).records
         records = [_with_preparation(record, every) for record in latest(every).values()]
         evaluated = [r for r in records if r.job.task == "evaluate"]
-        groups: defaultdict[str, list[Record]] = defaultdict(list)
-        series: defaultdict[str, list[Record]] = defaultdict(list)
-        for record in records:
-            if record.job.task == "infer" and isinstance(record.job.settings, Timed):
-                groups[_network_key(record)].append(record)
-                series[record.job.series()].append(record)
-        times = map(_latencies, series.values())
+        timed = [r for r in records if r.job.task == "infer" and isinstance(r.job.settings, Timed)]
+        groups = grouped(timed, _network_key)
+        times = map(_latencies, grouped(timed, lambda record: record.job.series()).values())
         spread = process_spread([[math.log(time) for time in own if time > 0] for own in times])
         rows = [row for group in groups.values() for row in _of_network(run, group, evaluated, spread)]
         tested = corrected([row.speedup for row in rows], "suspected")

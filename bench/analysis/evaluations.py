@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis.flags import Row
-from bench.analysis.keys import apart
+from bench.analysis.keys import apart, grouped
 from bench.errors import StoreError
 from bench.io import JsonObject, finite_json
 from bench.plan.corruption import ALEXNET, NAMES, SEVERITIES, read_corruption
@@ -243,20 +243,18 @@ class Evaluations:
     def __bool__(self) -> bool:
         return bool(self.plain)
 
+    @property
+    def _answering(self) -> Iterator[Evaluation]:
+        return (one for one in self.plain if one.answers is not None)
+
     def pairs(self) -> list[Pair]:
         """Return each two networks that answered the same images; of very many, the best against each other."""
-        by_images: defaultdict[tuple[object, ...], list[Evaluation]] = defaultdict(list)
-        for one in self.plain:
-            if one.answers is not None:
-                by_images[one.images_key].append(one)
+        by_images = grouped(self._answering, lambda one: one.images_key)
         return with_corrected([_pair(*two) for group in by_images.values() for two in _twos(group)])
 
     def agreements(self) -> list[Agreement]:
         """Return each network that ran in several ways, the first of them against each other one."""
-        ways: defaultdict[tuple[object, ...], list[Evaluation]] = defaultdict(list)
-        for one in self.plain:
-            if one.answers is not None:
-                ways[one.network, one.images_key].append(one)
+        ways = grouped(self._answering, lambda one: (one.network, one.images_key))
         return with_corrected(
             [_agreement(first, other) for first, *others in ways.values() for other in others]
         )
@@ -284,9 +282,7 @@ class Evaluations:
         for row in rows.to_dict("records") if len(rows) else ():  # which takes a while even of none
             jobs[row["run"], row["job_id"]][row["measurement"]] = row
         made = [_evaluation(job) for job in jobs.values()]
-        groups: defaultdict[str, list[Evaluation]] = defaultdict(list)
-        for one in _told_apart([one for one in made if one is not None]):
-            groups[one.key].append(one)
+        groups = grouped(_told_apart([one for one in made if one is not None]), lambda one: one.key)
         plain, tries, corrupted = [], {}, {}
         for group in groups.values():
             clean = [one for one in group if one.corruption is None]

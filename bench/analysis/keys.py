@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -34,6 +34,18 @@ def published_keys(table: pd.DataFrame) -> list[str]:
     top1, top5 = PUBLISHED
     known, alone = table[top1].notna(), table[top5].notna() & table[top1].isna()
     return [key for key, rows in ((top1, known), (top5, alone)) if rows.any()]
+
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
+
+
+def grouped(items: Iterable[_V], key: Callable[[_V], _K]) -> dict[_K, list[_V]]:
+    """Return items by what they have in common, as each is met first."""
+    groups: defaultdict[_K, list[_V]] = defaultdict(list)
+    for one in items:
+        groups[key(one)].append(one)
+    return groups
 
 
 Key = tuple[Any, ...]

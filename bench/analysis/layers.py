@@ -28,7 +28,7 @@ from bench.analysis._layer_processes import (
     rows_of,
     shares_of,
 )
-from bench.analysis.keys import Rows
+from bench.analysis.keys import Rows, grouped
 from bench.analysis.roofline import best_ceilings, ceilings_of, machine_rows
 from bench.io import JsonObject
 from bench.records.flags import doubts, joined_flags
@@ -193,15 +193,14 @@ class LayerTable:
         """
         rows = frame[(frame["task"] == "layers") & (frame["status"] == "ok") & frame["measurement"].notna()]
         machine = machine_rows(frame)
-        series: dict[tuple[object, ...], list[Process]] = {}
+        processes = []
         for _, job in rows.groupby(["run", "job_id"], sort=False):
             rows_of_job = ({str(k): v for k, v in row.items()} for row in job.to_dict("records"))
             measured = {str(row["measurement"]): row for row in rows_of_job}
             known = "network_time" in measured and measured["layers_time"]["detail"].keys()
             if known and {"rows", "forward_s"} <= known:
-                process = Process.of(measured)
-                series.setdefault(process.series, []).append(process)
-        return [_table(processes, machine, depth) for processes in series.values()]
+                processes.append(Process.of(measured))
+        return [_table(own, machine, depth) for own in grouped(processes, lambda one: one.series).values()]
 
 
 def _ceilings(first: JsonObject, machine: Rows) -> _Ceilings:

@@ -7,7 +7,6 @@ words. None is a proof: a doubt says where to look twice, and `bench.records.fla
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import pandas as pd
 
 from bench.analysis._counts import Counts, counts_of
 from bench.analysis.flags import Row
-from bench.analysis.keys import NUMBERS, SHAPE, VARIANT, WAY, Plain, Rows, key_of, plain_rows
+from bench.analysis.keys import NUMBERS, SHAPE, VARIANT, WAY, Plain, Rows, grouped, key_of, plain_rows
 from bench.analysis.roofline import WEIGHT_BYTES, rooflines
 from bench.plan.card import ArchCard
 from bench.plan.task import INPUT
@@ -92,9 +91,8 @@ def _contradictions(rows: Rows, counts: Counts) -> dict[str, list[_Doubt]]:
 def _larger_but_faster(rows: _Rows) -> Iterator[_Doubt]:
     """Find networks with more of everything than another of their family that took clearly less time."""
     keys = ["run", "task", *INPUT, *VARIANT, "device_name", "batch_size", "measurement"]
-    groups: defaultdict[tuple[object, ...], Rows] = defaultdict(list)
-    for row in rows.of_names("latency", "step_time"):
-        groups[(_family(row["family"], row["network"]), *(row[key] for key in keys))].append(row)
+    timed = rows.of_names("latency", "step_time")
+    groups = grouped(timed, lambda row: (_family(row["family"], row["network"]), *key_of(row, keys)))
     for some in groups.values():
         for large in some:
             for small in some:

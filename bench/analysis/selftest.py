@@ -9,12 +9,12 @@ machine may call an effect.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from bench.analysis.keys import grouped
 from bench.analysis.versus import Ratio
 from bench.errors import StoreError
 from bench.io import ToJson, finite_json
@@ -177,9 +177,7 @@ def _trials(records: Sequence[Record]) -> tuple[Trial, ...]:
 
 def _effects(records: Sequence[Record], label: str) -> list[Effect]:
     """Return the effects of all comparisons of a label with A, of latency and of step time."""
-    groups: defaultdict[int, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[record.job.settings.given["group"]].append(record)
+    groups = grouped(records, lambda record: record.job.settings.given["group"])
     pairs = [Ratio.of_processes(group, name, label, "A")[0] for group in groups.values() for name in _TIMES]
     return [of_ratios(ratios, band=0.0) for ratios in pairs]
 
@@ -201,11 +199,8 @@ def _rows(records: Sequence[Record]) -> tuple[tuple[Scatter, ...], list[list[flo
         settings = record.job.settings.given
         return record.job.arch, str(settings["batch_size"]), int(settings.get("replicate", 0))
 
-    series: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in sorted(records, key=place):
-        series[record.job.series()].append(record)
     rows, medians = [], []
-    for group in series.values():
+    for group in grouped(sorted(records, key=place), lambda record: record.job.series()).values():
         arch, batch = group[0].job.arch, group[0].job.settings.given["batch_size"]
         name = "latency" if batch == 1 else "step_time"
         samples = [m.samples for r in group if (m := r.measurement(name)) is not None]

@@ -31,6 +31,7 @@ from bench.analysis._counts import COUNTS
 from bench.analysis._series import differing_keys, read_trainings, series_of, settings_of
 from bench.analysis.comparison import STATUS_WORDS
 from bench.analysis.ensembles import Ensemble
+from bench.analysis.keys import grouped
 from bench.io import ToJson
 from bench.plan.card import ArchCard
 from bench.plan.job import Job
@@ -464,11 +465,10 @@ def _trend(run: Run, test: StudyTest, quantity: _StudyQuantity) -> _Evidence:
     """
     side = _side(run, test.of, quantity)
     scale = _study_quantity(str(test.trend))
-    networks: defaultdict[str, list[int]] = defaultdict(list)
-    for i, record in enumerate(side.records):
-        networks[record.job.series()].append(i)
-    firsts = [side.records[places[0]] for places in networks.values()]
-    values = [mean_with_misses([side.values[i] for i in places]) for places in networks.values()]
+    numbers = zip(side.records, side.values, strict=True)
+    networks = grouped(numbers, lambda number: number[0].job.series()).values()
+    firsts = [own[0][0] for own in networks]
+    values = [mean_with_misses([value for _, value in own]) for own in networks]
     points = zip([_of_network(run, record, scale) for record in firsts], values, strict=True)
     known = [
         (record, x, y)

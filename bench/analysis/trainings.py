@@ -17,7 +17,6 @@ Computation 10, 1998.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -25,6 +24,7 @@ from itertools import zip_longest
 import numpy as np
 
 from bench.analysis._series import Series, Training, conditions_of, read_trainings, same_images, series_of
+from bench.analysis.keys import grouped
 from bench.io import JsonObject, finite_json
 from bench.records.store import Run
 from bench.stats.comparisons import mcnemar, over_images, two_groups
@@ -106,9 +106,7 @@ class SeriesComparison:
         Raises:
             StoreError: for test outputs that cannot be read.
         """
-        by_conditions: defaultdict[str, list[Series]] = defaultdict(list)
-        for series in series_of(run):
-            by_conditions[conditions_of(series.jobs[0])].append(series)
+        by_conditions = grouped(series_of(run), lambda series: conditions_of(series.jobs[0]))
         return with_corrected(
             [cls.of(run, first, other) for first, *others in by_conditions.values() for other in others]
         )

@@ -170,9 +170,8 @@ class CostModel:
         root = cholesky(self._noisy(measured), lower=True)
         across = solve_triangular(root, self._kernel(measured, some), lower=True)
         scale = self._exp()
-        return self._kernel(some, some) - across.T @ across, scale["noise"] + self._unknown[some] * scale[
-            "unknown"
-        ]
+        noise = scale["noise"] + self._unknown[some] * scale["unknown"]
+        return self._kernel(some, some) - across.T @ across, noise
 
     def _exp(self) -> dict[str, float]:
         return dict(zip(_SCALES, np.exp(self._scales).tolist(), strict=True))

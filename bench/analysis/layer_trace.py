@@ -31,10 +31,8 @@ def trace_events(table: LayerTable) -> list[dict[str, object]]:
         now += seconds
     close(0)
     names = {1: "forward", 2: "backward"} if table.training else {1: "forward"}
-    heads = [
-        {"name": "thread_name", "ph": "M", "pid": 1, "tid": track, "args": {"name": name}}
-        for track, name in names.items()
-    ]
+    head = {"name": "thread_name", "ph": "M", "pid": 1}
+    heads = [{**head, "tid": track, "args": {"name": name}} for track, name in names.items()]
     return [*heads, *sorted(made, key=lambda event: (float(str(event["ts"])), -float(str(event["dur"]))))]
 
 
@@ -48,14 +46,6 @@ def _path_of(table: LayerTable, place: int) -> tuple[int, ...]:
 def _slice(table: LayerTable, place: int, began: float, seconds: float, *, track: int) -> dict[str, object]:
     name, kind, _ = table.calls[place]
     shown = name.rpartition(".")[2] or kind
-    args = {"module": name or table.arch, "class": kind}
+    head = {"name": f"{shown} ({kind})", "cat": "layer", "ph": "X", "pid": 1, "tid": track}
     times = {"ts": 1e6 * began, "dur": 1e6 * seconds}
-    return {
-        "name": f"{shown} ({kind})",
-        "cat": "layer",
-        "ph": "X",
-        "pid": 1,
-        "tid": track,
-        **times,
-        "args": args,
-    }
+    return {**head, **times, "args": {"module": name or table.arch, "class": kind}}

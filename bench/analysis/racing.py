@@ -298,9 +298,8 @@ class Race:
         """Return whose process may have been slow: dismissed at a cost far above what is expected, and not at that."""
         accuracy, limit = self.entrants.accuracy, self.costs[0].limit
         least = -math.inf if standing.best is None else accuracy[standing.best]
-        of_front = np.where(
-            standing.possible, -math.inf, _undercut(accuracy, standing.costs[0], standing.measured)
-        )
+        undercut = _undercut(accuracy, standing.costs[0], standing.measured)
+        of_front = np.where(standing.possible, -math.inf, undercut)
         over = (standing.holds == "no") & (accuracy > least)
         of_budget = np.where(over, -math.inf if limit is None else limit, -math.inf)
         limits = np.maximum(of_front, of_budget)
@@ -309,8 +308,8 @@ class Race:
 
     def _seems_to_hold(self, standing: Standing, entrant: int) -> bool:
         """Return whether an entrant holds all budgets by its estimates, in so few processes that it is not certain."""
-        limits = [math.inf if raced.limit is None else raced.limit for raced in self.costs]
-        held = all(cost.value[entrant] <= limit for cost, limit in zip(standing.costs, limits, strict=True))
+        both = zip(self.costs, standing.costs, strict=True)
+        held = all(raced.limit is None or cost.value[entrant] <= raced.limit for raced, cost in both)
         return bool(held and standing.costs[0].processes[entrant] < LEAST)
 
     def _most_promising(self, chances: _Floats, count: int) -> list[int]:
@@ -384,10 +383,8 @@ def _holds(raced: RacedCost, cost: _Estimates) -> _Ints:
     """Return 0 for what holds a budget beyond doubt, 2 for what does not, and 1 for what is open."""
     if raced.limit is None:
         return np.zeros(len(cost.value), dtype=np.intp)
-    enough = cost.processes >= (1 if raced.exact else LEAST)
-    return np.select([enough & (cost.high <= raced.limit), cost.least > raced.limit], [0, 2], 1).astype(
-        np.intp
-    )
+    within = (cost.processes >= (1 if raced.exact else LEAST)) & (cost.high <= raced.limit)
+    return np.select([within, cost.least > raced.limit], [0, 2], 1).astype(np.intp)
 
 
 def _all_held(costs: Sequence[RacedCost], posteriors: Sequence[Posterior], n: int) -> _Floats:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from bench.api._explaining import explained
@@ -84,9 +85,8 @@ def evaluate(
         _check_place(Path(show).absolute())
     names = names_of(names)
     if not names:
-        raise ConfigError(
-            "no network is named", "such as bench evaluate torchvision:resnet50 --data imagefolder:PATH"
-        )
+        tip = "such as bench evaluate torchvision:resnet50 --data imagefolder:PATH"
+        raise ConfigError("no network is named", tip)
     options = {"limit": limit, "precision": precision, "backend": backend, "split": split}
     shared: dict[str, object] = {"task": "evaluate", "timeout_s": _LIMIT_S}
     shared |= {key: value for key, value in options.items() if value is not None}
@@ -130,11 +130,9 @@ def _blocks(
     if networks:
         own = {} if weights is None else {"weights": weights}
         blocks.append({**shared, "data": data, **own, "grid": {"arch": networks, **grid}})
-    for records in trained.values():
-        for record, file in records or ():
-            blocks.append(
-                {**_as_tested(record.job, data, file), **shared, "grid": {"arch": [record.job.arch], **grid}}
-            )
+    for record, file in chain.from_iterable(records or () for records in trained.values()):
+        own_grid = {"arch": [record.job.arch], **grid}
+        blocks.append({**_as_tested(record.job, data, file), **shared, "grid": own_grid})
     return blocks
 
 
@@ -166,11 +164,10 @@ def _draw(done: Done, file: Path | str, executor: Executor) -> None:
 def _as_tested(job: Job, data: str | None, file: Path) -> dict[str, object]:
     """Return the keys of a block that looks at images as a training did."""
     given = job.settings.given
-    of_it = (
-        {"data": given["dataset"], "split": _TESTED} if data in (None, given["dataset"]) else {"data": data}
-    )
     kept = {key: given[key] for key in ("precision", "memory_format", "threads") if key in given}
-    return {**kept, **of_it, "weights": str(file)}
+    if data in (None, given["dataset"]):
+        return {**kept, "data": given["dataset"], "split": _TESTED, "weights": str(file)}
+    return {**kept, "data": data, "weights": str(file)}
 
 
 def _trainings(text: str, results: Path) -> list[tuple[Record, Path]] | None:
@@ -191,12 +188,8 @@ def _trainings(text: str, results: Path) -> list[tuple[Record, Path]] | None:
         folder = next((place for place in places if (place / RECORDS).is_file()), Path())
         if folder == Path():
             return None
-    records = latest(read_run(folder).records).values()
-    kept = [
-        record
-        for record in records
-        if record.job.task == "accuracy" and (not wanted or record.job.id == text)
-    ]
+    records = (r for r in latest(read_run(folder).records).values() if r.job.task == "accuracy")
+    kept = (record for record in records if not wanted or record.job.id == text)
     found = [(record, file) for record in kept if (file := _weights_of(folder, record)) is not None]
     if not found:
         raise ConfigError(f"the run {folder} has kept no weights of trainings", _KEEP)

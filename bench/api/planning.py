@@ -65,10 +65,8 @@ class Plan:
         more_s += controlled(timed, float) if len(timed) >= DRIFT_FROM * len(self.places) else 0.0
         if len(self.places) == 1:  # those that need not be alone run beside others of their kind
             cores = self.places[0].cores
-            beside = (
-                known[one.job.id] / max(1, TASKS.get(one.job.task).at_once(one.job, cores)) for one in jobs
-            )
-            return sum(beside) + more_s
+            at_once = (max(1, TASKS.get(one.job.task).at_once(one.job, cores)) for one in jobs)
+            return sum(known[one.job.id] / n for one, n in zip(jobs, at_once, strict=True)) + more_s
         return rehearse(jobs, self.places, lambda one: known[one.job.id]) + more_s
 
     @property

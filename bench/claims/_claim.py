@@ -143,9 +143,8 @@ def read_claims(path: Path, quantities: Mapping[str, Collection[str]]) -> list[C
     for claim in claims:
         if claim.id in first:
             line = first[claim.id].place.rpartition(" ")[2]
-            raise ConfigError(
-                f"{claim.place}: the id {claim.id} is that of line {line}", "give each claim its own id"
-            )
+            message = f"{claim.place}: the id {claim.id} is that of line {line}"
+            raise ConfigError(message, "give each claim its own id")
         first[claim.id] = claim
     for claim in claims:
         _check(claim, quantities)
@@ -182,14 +181,12 @@ def _check(claim: Claim, quantities: Mapping[str, Collection[str]]) -> None:
             raise ConfigError(f"{claim.place}: {key} is empty", f"every claim has {', '.join(_REQUIRED)}")
     if claim.quantity not in quantities:
         known = nearest(claim.quantity, quantities) or sorted(quantities)
-        raise ConfigError(
-            f"{claim.place}: no check for the quantity {claim.quantity!r}", f"known: {', '.join(known)}"
-        )
+        message = f"{claim.place}: no check for the quantity {claim.quantity!r}"
+        raise ConfigError(message, f"known: {', '.join(known)}")
     units = quantities[claim.quantity]
     if units and claim.unit not in units:
-        raise ConfigError(
-            f"{claim.place}: {claim.quantity} in the unit {claim.unit!r}", f"write it in {' or '.join(units)}"
-        )
+        message = f"{claim.place}: {claim.quantity} in the unit {claim.unit!r}"
+        raise ConfigError(message, f"write it in {' or '.join(units)}")
     numbers = [claim.claimed] if claim.unit in NUMBERS else []
     for text in claim.claimed.split(",") if claim.unit == "list" else numbers:
         _check_number(replace(claim, claimed=text.strip()))

@@ -90,11 +90,9 @@ def _output(claim: Claim, context: Context) -> Finding:
 
     A formula without P is of those without padding; one of `any pooling` is of poolings alone.
     """
-    kinds = (
-        {"pool": "poolings"}
-        if claim.subject == "any pooling"
-        else {"conv": "convolutions", "pool": "poolings"}
-    )
+    kinds = {"pool": "poolings"}
+    if claim.subject != "any pooling":
+        kinds = {"conv": "convolutions", **kinds}
     rows = [row for row in _all(context, *kinds) if set(row["dilation"] or [1]) == {1}]
     if "P" not in claim.claimed:
         rows = [row for row in rows if row["padding"][0] == 0]
@@ -137,25 +135,18 @@ def _params(claim: Claim, context: Context) -> Finding:
     if "<" in claim.claimed:
         return _less_params(claim, context)
     rows = [r for r in _all(context, "conv") if r["groups"] == 1 and len(set(r["kernel"])) == 1]
-    excess = [(row["parameters"] - _params_by(claim, row), row["out_channels"]) for row in rows]
+    sizes = [{"K": r["kernel"][0], "Cin": r["in_channels"], "Cout": r["out_channels"]} for r in rows]
+    excess = [(r["parameters"] - _formula(claim, by), by["Cout"]) for r, by in zip(rows, sizes, strict=True)]
     sound = sum(extra in (0, out) for extra, out in excess)
     biased = sum(extra == out for extra, out in excess)
     how = f"gives the weights of {sound} of {len(rows)} convolutions; {biased} of them add Cout biases"
     return decide_rule(claim, sound == len(rows), how)
 
 
-def _params_by(claim: Claim, row: Row) -> Fraction:
-    sizes = {"K": row["kernel"][0], "Cin": row["in_channels"], "Cout": row["out_channels"]}
-    return _formula(claim, sizes)
-
-
 def _stacks(width: int) -> tuple[str, str]:
     """Return three 3x3 convolutions and one 7x7 of equal width, without biases."""
     start = f"pattern:INPUT(32x32x{width}) ->"
-    return (
-        f"{start} [CONV3-{width}(bias=no)]*3 -> FC-10",
-        f"{start} CONV7-{width}(bias=no) -> FC-10",
-    )
+    return f"{start} [CONV3-{width}(bias=no)]*3 -> FC-10", f"{start} CONV7-{width}(bias=no) -> FC-10"
 
 
 def _less_params(claim: Claim, context: Context) -> Finding:
@@ -181,9 +172,8 @@ def _convolution(claim: Claim, _context: Context) -> Finding:
     whole, padding = _with_number(claim, "padding", 0)
     parts = whole.split("*")
     if len(parts) != 2:
-        raise ConfigError(
-            f"{claim.place}: {claim.subject!r} is no MAP * KERNEL", "write 1 2 / 3 4 * 1 0 / 0 1"
-        )
+        message = f"{claim.place}: {claim.subject!r} is no MAP * KERNEL"
+        raise ConfigError(message, "write 1 2 / 3 4 * 1 0 / 0 1")
     maps, kernel = np.pad(_matrix(claim, parts[0]), padding), _matrix(claim, parts[1])
     windows = np.lib.stride_tricks.sliding_window_view(maps, kernel.shape)
     first = " + ".join(f"{a}·{b}" for a, b in zip(windows[0, 0].flat, kernel.flat, strict=True) if b)
@@ -234,9 +224,8 @@ def _momentum_forms(claim: Claim, _context: Context) -> Finding:
     V = bV + (1 - b)g with W -= cV, against V = bV + ag with W -= V, for which the claim gives a.
     """
     c = Fraction(1, 10)
-    equal = all(
-        _moved(b, 1 - b, c) == _moved(b, _formula(claim, {"b": b, "c": c}), Fraction(1)) for b in _BETAS
-    )
+    gains = {b: _formula(claim, {"b": b, "c": c}) for b in _BETAS}
+    equal = all(_moved(b, 1 - b, c) == _moved(b, gain, Fraction(1)) for b, gain in gains.items())
     how = (
         f"the same weights after each of {len(_GRADIENTS)} steps with b = 0.5, 0.9 and 0.99 where a = c(1-b); with one "
         "rate in both, the second moves 1/(1-b) times as far: 10 times with b = 0.9"

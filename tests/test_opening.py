@@ -371,6 +371,12 @@ def test_trainings_are_ranked_under_equal_conditions_alone() -> None:
         "Trained on cifar10 (std v1, 8 epochs, 32 px), the most accurate of 2 is undecided: vgg16 is ahead and in doubt "
         "(no interval); without a doubt the first is resnet18, 80.1 % (79.9 – 80.3)."
     ]
+    last = of_run(
+        make_run([*(scored(nets[0], s, 0.9 + s / 1000) for s in range(3)), scored(nets[1], 0, 0.8)])
+    )
+    assert last == [
+        "Trained on cifar10 (std v1, 8 epochs, 32 px), the only one of 2 without a doubt is vgg16, 90.1 % (89.9 – 90.3)."
+    ]
     assert of_run(make_run([scored(nets[0], 0, 0.9)])) == ["Trained alone: vgg16, 90.0 %."]
 
 

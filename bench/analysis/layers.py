@@ -368,10 +368,10 @@ def _host_s(process: Process, places: Sequence[int]) -> Iterator[float]:
 _INNER = {True: "freeing memory", False: "waiting for launching"}  # on a CPU, on a GPU
 
 
-def _over(times: Sequence[float]) -> Interval:
-    """Return the interval of a sum of times over processes; none of one process, or of what is not above nothing."""
+def _over(times: Sequence[float], note: str = "") -> Interval:
+    """Return the interval of a time over processes; none of one process, or of what is not above nothing."""
     if len(times) == 1 or min(times) <= 0:
-        return Interval(median(times), *NONE, len(times), "none")
+        return Interval(median(times), *NONE, len(times), "none", note)
     return Interval.over_processes(times)
 
 
@@ -379,10 +379,7 @@ def _interval(processes: Sequence[Sequence[float]]) -> Interval:
     """Return the interval of a time over processes; of one process that of its samples."""
     if len(processes) == 1:
         return Interval.within_one(processes[0])
-    medians = [median(samples) for samples in processes]
-    if min(medians) > 0:
-        return Interval.over_processes(medians)
-    return Interval(median(medians), *NONE, len(medians), "none", "too short to be timed in each process")
+    return _over([median(samples) for samples in processes], "too short to be timed in each process")
 
 
 def _grouped(layers: Sequence[Layer], noise_s: float) -> Iterator[Layer]:

@@ -1,14 +1,13 @@
 """Intervals: between which numbers a quantity lies, by which method, and what the method supposes.
 
-    mean_interval        Student's t; independent and about normal
-    process_interval     of a time, over processes: of the median of their medians
-    interpolated_interval  of one distribution's median, with less excess of confidence than whole ranks have
-    prediction_interval  of the median of the next process
-    within_interval      of the median within one process, whose samples are correlated; says nothing of the next one
-    percentile           over processes: of the median of their percentiles; refused where samples cannot carry it
-    median_ranks         of independent samples, whatever their distribution; `summarise` does many at once
-    proportion           of so many of so many: exact binomial, also of trials that hang together
-    wilson_interval      of a share of many independent trials; nearer to its level on average than the exact one
+    mean_interval            Student's t; independent and about normal
+    Interval.over_processes  of a time, over processes: of the median of their medians
+    Interval.for_next        of the median of the next process
+    Interval.within_one      of the median within one process, whose samples are correlated; nothing of the next one
+    percentile               over processes: of the median of their percentiles; refused where samples cannot carry it
+    median_ranks             of independent samples, whatever their distribution; `summarise` does many at once
+    binomial_interval        of so many of so many: exact, also of trials that hang together, as a `Proportion` says
+    wilson_interval          of a share of many independent trials; nearer to its level on average than the exact one
 
 Sources: David & Nagaraja, Order Statistics, 7.1; Hahn & Meeker, Statistical Intervals, 4.7; Kalibera & Jones,
 Rigorous benchmarking in reasonable time, ISMM 2013; Clopper & Pearson, The use of confidence or fiducial limits

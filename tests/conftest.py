@@ -277,7 +277,10 @@ def inline_jobs(monkeypatch: pytest.MonkeyPatch, counted_once: None) -> None:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let networks be built without drawing weights, for tests of their form, or of weights that are loaded then."""
+    """Let networks be built without drawing weights, for tests of their form, or of weights that are loaded then.
+
+    All are one number: what happens to lie in memory may be denormal, and then takes ages.
+    """
     from torch.nn import init
 
     for drawn in (
@@ -288,7 +291,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         "normal_",
         "trunc_normal_",
     ):
-        monkeypatch.setattr(init, drawn, lambda tensor, *_, **__: tensor)
+        monkeypatch.setattr(init, drawn, lambda tensor, *_, **__: tensor.data.fill_(0.01))
 
 
 @pytest.fixture(autouse=True)

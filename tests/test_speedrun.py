@@ -323,9 +323,9 @@ def test_a_few_epochs_of_the_recipe_on_a_thousand_images(
 ) -> None:
     """CIFAR-10 at 16 px, so that it takes seconds; 20 steps an epoch, as the recipe's own 1,024 images leave one.
 
-    Of seeds 0 to 3, the last epoch's loss is 1.80 to 1.84, and 46 to 57 of 100 are right. Without whitening it is 1.88 of
-    the seed taken here, as without identities in the convolutions, and 1.80 with both: the bound on the loss lies between,
-    with some room for another CPU; with the average's sign wrong, the training diverges.
+    Of seeds 0 to 3, the last epoch's loss is 1.80 to 1.84, and 46 to 57 of 100 are right. Of the seed taken here it is 1.80,
+    and 1.88 without whitening, or without identities in the convolutions: the bound on the loss lies between, with some
+    room for another CPU. With the average's sign wrong, the training diverges.
     """
     monkeypatch.setenv("BENCH_DATA", str(local_data("cifar10")))
     dataset = find("cifar10")

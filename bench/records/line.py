@@ -122,8 +122,21 @@ class _Line(msgspec.Struct, kw_only=True):
         self, job: Job, card: ArchCard, environment: JsonObject, measurements: tuple[Measurement, ...]
     ) -> Record:
         _refuse_newer(self.schema)
-        parts = {"job": job, "card": card, "environment": environment, "measurements": measurements}
-        return Record(**{**asdict(self), **parts, "role": self.role or _old_role(environment)})
+        return Record(  # field by field, as there are many: by a mapping a run took a tenth longer to read
+            job=job,
+            card=card,
+            environment=environment,
+            started_at=self.started_at,
+            duration_s=self.duration_s,
+            status=self.status,
+            stage=self.stage,
+            measurements=measurements,
+            error=self.error,
+            role=self.role or _old_role(environment),
+            attempt=self.attempt,
+            bench_version=self.bench_version,
+            schema=self.schema,
+        )
 
 
 class _Values(_Line, kw_only=True):

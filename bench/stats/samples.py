@@ -111,8 +111,10 @@ def median_ratio(of: Sequence[float], against: Sequence[float]) -> float:
 
 def doubled_ranks(values: Floats) -> npt.NDArray[np.int64]:
     """Return twice the ranks (from 1), whole numbers also where ties share the middle one."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((2 * np.cumsum(counts) - counts + 1)[places], dtype=np.int64)
+    order = np.argsort(values)
+    ordered, ranks = values[order], np.empty(len(values), dtype=np.int64)
+    ranks[order] = ordered.searchsorted(ordered) + ordered.searchsorted(ordered, side="right") + 1
+    return ranks
 
 
 def centred_ranks(values: Values) -> Floats:

@@ -122,9 +122,12 @@ def raced(
     tmp_path: Path, *budgets: Budget, among: Sequence[str] = NAMES, **options: Any
 ) -> tuple[Chosen, Machine]:
     machine = options.pop("executor", None) or Machine()
-    options = {"name": "race", "clock": lambda: machine.clock, **options}
+    clock = options.pop("clock", lambda: machine.clock)
+    options = {"name": "race", **options}
     options |= {one.quantity: f"{one.limit!r}{one.unit.removeprefix('1')}" for one in budgets}
-    return choose(among, results=tmp_path, executor=machine, **options), machine
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.api.racing._clock", clock)
+        return choose(among, results=tmp_path, executor=machine, **options), machine
 
 
 def best_within(limit: float) -> str:

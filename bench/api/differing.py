@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.api.runs import stored_runs
+from bench.api.runs import stored_runs, warn
 from bench.errors import ConfigError
 from bench.records.machines import by_machine, same_machines
 from bench.records.store import Run
@@ -24,7 +23,7 @@ def diff(
     floor: float | None = None,
     quantities: Collection[str] = (),
     results: Path | str = "results",
-    remark: Callable[[str], object] = warnings.warn,
+    remark: Callable[[str], object] = warn,
 ) -> dict[str, Diff]:
     """Return what changed from one run to another on each machine that both have, by the name of the later run there.
 

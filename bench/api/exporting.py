@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.api.runs import each, stored_runs
+from bench.api.runs import each, stored_runs, warn
 from bench.errors import ConfigError
 from bench.io import write_file
 from bench.records.machines import by_machine
@@ -25,7 +24,7 @@ def export(
     where: str | Sequence[str] = (),
     options: Mapping[str, str] | Sequence[str] = (),
     force: bool = False,
-    remark: Callable[[str], None] = warnings.warn,
+    remark: Callable[[str], None] = warn,
 ) -> str | bytes | Path:
     """Return stored results as another program reads them, or write them and return where.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bench.api.inspecting import units
+from bench.api.runs import warn
 from bench.docs import Topic, sentence, word
 from bench.errors import UnsupportedError, unknown_name
 from bench.io import JsonObject
@@ -15,7 +15,7 @@ _KINDS = ("archs", "datasets", "backends", "executors", "figures", "exports", "c
 
 
 def list_units(
-    pattern: str | None = None, remark: Callable[[str], object] = warnings.warn
+    pattern: str | None = None, remark: Callable[[str], object] = warn
 ) -> dict[str, list[JsonObject]]:
     """Return all that can be named, by kind: of each its name, and what is declared of it.
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bench.facts.entrants import Known
 
 _AMONG = ("torchvision:*",)  # where none is named
+_clock = time.monotonic
 _ROUND = 8  # networks, after which it is thought again
 _JOB_S = 120.0  # of one process at most, unless --set timeout_s says otherwise
 _COUNTING = 1 / 3  # of the time that was granted, at most, goes into counts before anything is timed
@@ -77,7 +78,6 @@ def choose(
     observer: Observer | None = None,
     argv: Sequence[str] | None = None,
     explain: Sequence[str] = (),
-    clock: Callable[[], float] = time.monotonic,
     **budgets: str,
 ) -> Chosen:
     """Race networks on this machine for the most accurate one within budgets, and store the records.
@@ -96,7 +96,6 @@ def choose(
         observer: told of each step of the run.
         argv: the command line to note in `run.json`.
         explain: names and globs of networks that will be asked for: that they are there is known before it begins.
-        clock: tells seconds.
         budgets: what it may cost, with the unit: latency="20ms", throughput, memory, parameters, macs, energy and
             file_size; the front is of the first that is measured, or else of the latency.
 
@@ -121,7 +120,7 @@ def choose(
             "leave it out, or choose from a run of yours: bench choose --on RUN",
         )
     limits = Budget.of_each(budgets)
-    begin, accuracies = clock(), Accuracies.called(accuracy, results)
+    begin, accuracies = _clock(), Accuracies.called(accuracy, results)
     names = names_of(among) or (list(accuracies.rows["network"].unique()) if accuracies.run else list(_AMONG))
     path = run_folder(results, name or run_name("choose", names))
     with open_executor(executor, names) as opened:
@@ -136,7 +135,7 @@ def choose(
         prepared = Prepared(experiment, catalog, ())
         course = _Course(
             known, limits, overrides, prepared, opened, observer or WarnsOfWaiting(),
-            granted_s=60 * minutes, left=lambda: begin + 60 * minutes - clock(),
+            granted_s=60 * minutes, left=lambda: begin + 60 * minutes - _clock(),
         )  # fmt: skip
         with Store(path) as store:
             info = info_of(prepared, store.run, argv)

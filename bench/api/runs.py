@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -48,8 +49,16 @@ def stored_runs(given: Iterable[Path | str | Run]) -> list[Run]:
     for one in given:
         runs.append(one if isinstance(one, Run) else read_run(one))
         if runs[-1] is not one and runs[-1].rejected:
-            warnings.warn(runs[-1].set_aside, stacklevel=3)
+            warn(runs[-1].set_aside)
     return runs
+
+
+def warn(text: str) -> None:
+    """Warn where bench was called, however deep within it that is found out."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == "bench":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
 
 
 def each(texts: str | Sequence[str]) -> Sequence[str]:

@@ -539,7 +539,7 @@ def prepared(
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(8 * 4 * 4, 10)
     ).eval()
-    job = job_of(backend=name, precision=precision, **settings)
+    job = job_of(backend=name, precision=precision, **{"threads": 2, **settings})
     backend = BACKENDS.get(name)
     with torch.inference_mode():
         backend.load()

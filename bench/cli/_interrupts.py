@@ -21,12 +21,19 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class _Interrupts:
-    """What is known of this command."""
+    """What is known of this command.
 
-    measures = False  # whether it is one that measures
-    kept: Path | None = None  # the folder of the run that it measures, once it is known
-    count = 0  # how often it was interrupted
-    follows = ""  # what follows the first interrupt all the same, in words; empty for nothing
+    Attributes:
+        measures: whether it is one that measures.
+        kept: the folder of the run that it measures, once it is known.
+        count: how often it was interrupted.
+        follows: what follows the first interrupt all the same, in words; empty for nothing.
+    """
+
+    measures = False
+    kept: Path | None = None
+    count = 0
+    follows = ""
 
 
 def heed() -> None:

@@ -20,13 +20,19 @@ from bench.units import percent, show
 
 @dataclass(slots=True)
 class _Series:
-    """What jobs have given that differ in their seed or the number of their process alone."""
+    """What jobs have given that differ in their seed or the number of their process alone.
 
-    label: str  # of any of them, without that
-    unit: str = ""  # of the values: `s` of times, `1` of accuracies, an empty text of counts, which are words
-    # what tables show of them, by the job; of one that was repeated, the later
+    Attributes:
+        label: of any of them, without that.
+        values: what tables show of them, by the job; of one that was repeated, the later.
+        unit: of the values: `s` of times, `1` of accuracies, an empty text of counts, which are words.
+        words: what a job says that has neither.
+    """
+
+    label: str
+    unit: str = ""
     values: dict[str, float] = field(default_factory=dict)
-    words: str = ""  # what a job says that has neither
+    words: str = ""
 
     def cells(self) -> tuple[str, str, str, str]:
         """Return the label, the middle, the range and the number of values."""

@@ -15,16 +15,27 @@ from bench.report.text import markdown
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Sentences, a table, and sentences below it: for a terminal as it is, and in each other form."""
+    """Sentences, a table, and sentences below it: for a terminal as it is, and in each other form.
 
-    table: View  # what it is about; one without rows is left out on a terminal
-    title: str = ""  # of the table
-    above: Sequence[str] = ()  # sentences that stand first
-    remarks: Sequence[str] = ()  # what is to be known of the table, right below it
-    notes: Sequence[str] = ()  # sentences at the end
-    values: object = None  # the same as plain values, for JSON
-    csv: str = ""  # the table with raw numbers, where it is to be had as CSV
-    headed: bool = False  # whether Markdown begins with the title
+    Attributes:
+        table: what it is about; one without rows is left out on a terminal.
+        title: of the table.
+        above: sentences that stand first.
+        remarks: what is to be known of the table, right below it.
+        notes: sentences at the end.
+        values: the same as plain values, for JSON.
+        csv: the table with raw numbers, where it is to be had as CSV.
+        headed: whether Markdown begins with the title.
+    """
+
+    table: View
+    title: str = ""
+    above: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    values: object = None
+    csv: str = ""
+    headed: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield all of it for rich to print."""

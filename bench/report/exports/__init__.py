@@ -26,11 +26,17 @@ Files: TypeAlias = Callable[[Path], None]
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What is exported."""
+    """What is exported.
 
-    runs: Sequence[Run]  # each of one machine, see `bench.records.machines.by_machine`
-    options: Mapping[str, str] = field(default_factory=dict)  # of the format, as they were given
-    remark: Callable[[str], None] = lambda _: None  # told what a reader should know of what is written
+    Attributes:
+        runs: each of one machine, see `bench.records.machines.by_machine`.
+        options: of the format, as they were given.
+        remark: told what a reader should know of what is written.
+    """
+
+    runs: Sequence[Run]
+    options: Mapping[str, str] = field(default_factory=dict)
+    remark: Callable[[str], None] = lambda _: None
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -82,13 +88,17 @@ _Make: TypeAlias = Callable[[Results], str | bytes | Files]
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A format."""
+    """A format.
 
-    about: str  # what is written, in a line
-    make: _Make  # what is written of some results
-    options: Mapping[str, str] = field(
-        default_factory=dict
-    )  # what `--set` may give, by name, with what it is
+    Attributes:
+        about: what is written, in a line.
+        make: what is written of some results.
+        options: what `--set` may give, by name, with what it is.
+    """
+
+    about: str
+    make: _Make
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def read_options(self, given: Sequence[str]) -> dict[str, str]:
         """Return the options of ``["dataset=ILSVRC/imagenet-1k"]``.

@@ -28,13 +28,21 @@ SETTINGS = (*INPUT, "device_name", *VARIANT, *_BATCHES, *TAUGHT, "evaluated_on")
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number of the comparison."""
+    """A number of the comparison.
 
-    quantity: Quantity  # what it is of
-    value: float  # in the unit of its quantity; shares are fractions
-    low: float | None  # of its 95 % interval; None where it has none, and so is `high`
+    Attributes:
+        quantity: what it is of.
+        value: in the unit of its quantity; shares are fractions.
+        low: of its 95 % interval; None where it has none, and so is `high`.
+        high: of its 95 % interval.
+        flags: codes of remarks on it, see `bench.records.flags`.
+    """
+
+    quantity: Quantity
+    value: float
+    low: float | None
     high: float | None
-    flags: tuple[str, ...]  # codes of remarks on it, see `bench.records.flags`
+    flags: tuple[str, ...]
 
     @property
     def doubts(self) -> tuple[str, ...]:

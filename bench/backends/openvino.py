@@ -110,7 +110,7 @@ def _made(model: nn.Module, images: Tensor, job: Job[Timed], file: Path) -> dict
     return {**detail, "flags": flags}
 
 
-def _converted(model: nn.Module, images: Tensor) -> tuple[Any, str]:
+def _converted(model: nn.Module, images: Tensor) -> tuple[object, str]:
     """Return the network as a graph of OpenVINO's, of numbers in single precision, and the exporter that could."""
     openvino = importlib.import_module("openvino")
     with exporting():
@@ -134,7 +134,7 @@ def _in_single_precision(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     return made._apply(lambda tensor: tensor.float() if tensor.dtype == dtype else tensor)  # type: ignore[no-any-return]
 
 
-def _quantised(graph: Any, ranges: Calibration) -> Any:
+def _quantised(graph: object, ranges: Calibration) -> object:
     """Return the graph with 8-bit integers; weights keep 7 bits where the CPU would add products in 16."""
     nncf = importlib.import_module("nncf")
     nncf.set_log_level(logging.ERROR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -77,11 +77,11 @@ Names = Annotated[
 ]
 
 
-def of_runs(about: str) -> Any:
+def of_runs(about: str) -> object:
     """Return an argument of runs, whose names the shell completes."""
     return typer.Argument(metavar="RUN", autocompletion=runs, help=about)
 
 
-def of_networks(about: str) -> Any:
+def of_networks(about: str) -> object:
     """Return an argument of networks, whose names the shell completes."""
     return typer.Argument(metavar="NET", autocompletion=networks, help=about)

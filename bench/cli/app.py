@@ -24,10 +24,10 @@ from bench.errors import meant
 from bench.registry import PLUGINS
 
 
-class _Built(Mapping[str, Any]):
+class _Built(Mapping[str, object]):
     """Commands by name, each built once it is asked for: to build all of them takes longer than most of them do."""
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         if name not in _COMMANDS:
             raise KeyError(name)
         return _built(name)
@@ -46,7 +46,7 @@ def _command(name: str) -> Callable[..., None] | typer.Typer:
 
 
 @cache
-def _built(name: str) -> Any:
+def _built(name: str) -> object:
     """Return typer's command."""
     command = _command(name)
     if not isinstance(command, typer.Typer):
@@ -98,7 +98,7 @@ class _Groups(Group):
         super().__init__(*args, **extra)
         self.commands: Any = _Built()
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 # types that move with typer's version
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 # types that move with typer's version
         """Return the names of commands, in the order of the list."""
         return list(self.commands)
 

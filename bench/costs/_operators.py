@@ -54,7 +54,7 @@ class _TracedValue:
     def sizes(self) -> list[int]:
         return list(self.value.shape)
 
-    def toIValue(self) -> Any:  # noqa: N802 (torch's name)
+    def toIValue(self) -> object:  # noqa: N802 (torch's name)
         return self.value
 
 
@@ -352,7 +352,9 @@ MOVING = frozenset(
 )
 
 
-def _taken(condition: Any, when_true: _Function, when_false: _Function, operands: Sequence[Any]) -> object:
+def _taken(
+    condition: object, when_true: _Function, when_false: _Function, operands: Sequence[object]
+) -> object:
     return (when_true if condition else when_false)(*operands)
 
 
@@ -360,7 +362,7 @@ def _switched(index: Any, branches: Sequence[_Function], operands: Sequence[Any]
     return branches[int(index)](*operands)
 
 
-def _scanned(*args: Any, **kwargs: Any) -> object:
+def _scanned(*args: object, **kwargs: object) -> object:
     from torch._higher_order_ops.scan import generic_scan
 
     kwargs.pop("mutated_arg_indices", None)

@@ -95,7 +95,7 @@ def _unpacked(archive: Path, names: Collection[str]) -> dict[str, bytes]:
     return contents
 
 
-def _batch(name: str, content: bytes, md5: str) -> dict[str, Any]:
+def _batch(name: str, content: bytes, md5: str) -> dict[str, object]:
     """Return a batch; its sum is checked before it is unpickled, as that may run any code.
 
     Raises:

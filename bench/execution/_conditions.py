@@ -41,7 +41,7 @@ class _Condition:
         decides: whether another value changes times or results, so that it is told of.
     """
 
-    read: Callable[[], Any]
+    read: Callable[[], object]
     write: Callable[[Any], object]
     decides: bool = True
 

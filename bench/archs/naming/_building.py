@@ -139,7 +139,7 @@ class _Builder:
         """Return the native values that can be handed on by the card's name alone."""
         return tuple(n for n in NATIVE if n not in self.native.values()) if self.any_keyword else ()
 
-    def _called(self, given: dict[str, Any], values: Mapping[str, int | None]) -> object:
+    def _called(self, given: dict[str, object], values: Mapping[str, int | None]) -> object:
         """Call the user's code; a keyword that it turns out not to know is left out, one that it lacks is added.
 
         Each of them is tried once; what the code raises then is what is wrong with it.
@@ -316,7 +316,7 @@ class _Said:
     native: Mapping[str, object] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
 
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         """Return what the card is to say: as written, else as an attribute has it, else as a default has it."""
         defaults = {n: value for n, (_, value) in self._defaults().items()}
         declared = {**defaults, **self.attributes, **self.written}
@@ -349,7 +349,7 @@ class _Said:
         return said
 
 
-def _attributes(definition: object) -> dict[str, Any]:
+def _attributes(definition: object) -> dict[str, object]:
     """Return the attributes that the card declares, where they are of the right type."""
     # Static look-up: a property of the user's must not run here.
     values = {n: inspect.getattr_static(definition, n, ...) for n in (*_NUMBERS, *_TEXTS)}
@@ -360,7 +360,7 @@ def _attributes(definition: object) -> dict[str, Any]:
     return {**numbers, **sides, **texts, **no_classifier}
 
 
-def _attributes_of_instance(network: nn.Module) -> dict[str, Any]:
+def _attributes_of_instance(network: nn.Module) -> dict[str, object]:
     """Return the attributes of a network that is there, without those of its own that its layers contradict.
 
     Networks count in such attributes while they are built: ``self.in_channels`` of a ResNet ends at that of its last

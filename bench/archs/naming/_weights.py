@@ -121,14 +121,14 @@ class _Job(msgspec.Struct):
     input_size: int
     in_channels: int
     num_classes: int
-    settings: dict[str, Any]
+    settings: dict[str, object]
 
 
 class _Told(msgspec.Struct):
     """What is read of what a training writes beside its weights."""
 
     job: _Job
-    transform: dict[str, Any]
+    transform: dict[str, object]
     classes: list[str]
     batch_size: int
     top1: float
@@ -319,7 +319,7 @@ def _opened(content: object, file: Path, wanted: str = "") -> tuple[object, str,
     return content, key, others
 
 
-def _inner(content: Mapping[Any, Any], wanted: str) -> list[str]:
+def _inner(content: Mapping[object, object], wanted: str) -> list[str]:
     """Return under which keys there may be weights, the one to take first."""
     own = [wanted] if wanted else []
     return [key for key in dict.fromkeys((*own, *_ENVELOPES)) if isinstance(content.get(key), Mapping)]

@@ -164,7 +164,7 @@ def _from_pretrained(path: str, target: str) -> Any:
         raise UnknownNameError(f"no configuration of hf:{target}: {reason(error)}", tip) from error
 
 
-def _of_kind(kind: str) -> dict[str, Any]:
+def _of_kind(kind: str) -> dict[str, object]:
     """Return the names of classes by type, of one kind of model."""
     _transformers()
     from transformers.models.auto import modeling_auto
@@ -172,7 +172,7 @@ def _of_kind(kind: str) -> dict[str, Any]:
     return dict(getattr(modeling_auto, f"MODEL_FOR_{kind}_MAPPING_NAMES", {}))
 
 
-def _class_of(model_type: str) -> Any:
+def _class_of(model_type: str) -> object:
     """Return the class that a type stands for; its bare model where there is no other."""
     from transformers.models.auto import modeling_auto
 

@@ -140,7 +140,7 @@ class _RayFleet:
         except ImportError as error:
             raise UnsupportedError("ray is not installed", install_tip("ray")) from error
         self.ray, self.names = ray, names
-        self.actors: list[Any] = []
+        self.actors: list[object] = []
         self._cores: dict[str, int] = {}
         self.is_ours = not ray.is_initialized()
         _keep_off_stdout()

@@ -122,7 +122,7 @@ class _SlurmFleet:
         """Return an agent, which begins with its first job."""
         folder = jobs_folder()
 
-        def submit(function: Callable[..., Any], arguments: tuple[object, ...], limit_s: float) -> Any:
+        def submit(function: Callable[..., object], arguments: tuple[object, ...], limit_s: float) -> object:
             executor = self._submitit.AutoExecutor(folder.with_name("slurm"), cluster=self._cluster)
             executor.update_parameters(name="bench", timeout_min=math.ceil(limit_s / 60), **self._values)
             return executor.submit(function, *arguments)
